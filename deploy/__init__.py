@@ -1,0 +1,1 @@
+"""How it runs: up, down, test, bench, and the program gris."""

@@ -1,0 +1,38 @@
+"""Ports of this machine: whether one is free, and who holds it when it is not."""
+
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+
+
+def free_port() -> int:
+    """Answer a port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_taken(port: int, host: str = LOOPBACK) -> bool:
+    """Tell whether something already listens on the port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
+
+
+def holder(port: int) -> str:
+    """Describe who listens on ``port``, as far as one may see: ``java (pid 4711)`` or ``another program``."""
+    inodes = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if table.exists():
+            rows = (row.split() for row in table.read_text().splitlines()[1:])
+            inodes |= {row[9] for row in rows if row[3] == LISTEN and int(row[1].rpartition(":")[2], 16) == port}
+    sockets = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+    return "another program"

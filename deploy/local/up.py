@@ -1,0 +1,223 @@
+"""`gris up` and `gris down`: the order in which the parts start and stop, and what must be true before and after."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+from deploy import topics
+from deploy.local.process import poll
+from deploy.local.settings import LocalSettings
+from deploy.local.stack import STARTED, Stack
+from schemas.errors import Fatal
+
+GIB = 1 << 30
+FREE_BYTES = GIB
+REPORT_SECONDS = 180
+STOP_ORDER = ("feed", "worker", "clickhouse", "kafka")
+SAMPLE_MARK = "sample"
+
+Say = Callable[[str], None]
+
+
+def up(settings: LocalSettings, *, bare: bool, sample: bool, say: Say) -> None:
+    """Start what is missing and return when all is ready; with ``bare`` only broker, database, tables and topics.
+
+    Harmless to repeat: what runs is left alone, what an earlier call did not reach is completed, the sample week is
+    published once. Raises Fatal with the remedy.
+    """
+    stack = Stack(settings)
+    with only_one(stack.data):
+        check_space(stack.data)
+        _together(say, ("Kafka", stack.start_kafka), ("ClickHouse", stack.start_clickhouse))
+        _prepare(settings, say)
+        if not bare:
+            _together(say, ("Worker", stack.start_worker), ("Feed", stack.start_feed))
+            if sample:
+                _publish_sample(stack, say)
+    say(closing_words(settings, bare=bare))
+
+
+def down(settings: LocalSettings, say: Say) -> None:
+    """Stop what `up` started from this checkout, last started first; the data stay."""
+    stack = Stack(settings)
+    with only_one(stack.data):
+        for name in STOP_ORDER:
+            began = time.monotonic()
+            if stack.stop(name):
+                say(f"{name} stopped ({time.monotonic() - began:.1f} s).")
+            else:
+                say(f"{name} was not running.")
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the lock of ``data``; Fatal when another `up` or `down` has it. A dead holder's lock is free by itself."""
+    with disk_errors(data):
+        (data / "run").mkdir(parents=True, exist_ok=True)
+        lock = (data / "run" / "lock").open("a+")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Fatal(
+                f"Another `gris up` or `gris down` (pid {lock.read().strip()}) is at work: wait for it."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        with disk_errors(data):
+            yield
+
+
+@contextlib.contextmanager
+def disk_errors(data: Path) -> Iterator[None]:
+    """Say what a full or unwritable disk means and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Fatal(
+                f"The disk of {data} is full: free some space, or set GRIS_DATA to a folder elsewhere."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise Fatal(f"{error.filename or data} cannot be written: correct its owner, or set GRIS_DATA.") from error
+        raise
+
+
+def check_space(data: Path, free: int | None = None) -> None:
+    """Fatal when the disk of ``data`` has less room than Kafka and ClickHouse need to begin with."""
+    free = shutil.disk_usage(data).free if free is None else free
+    if free < FREE_BYTES:
+        raise Fatal(
+            f"Only {free / GIB:.1f} GiB are free on the disk of {data}, {FREE_BYTES / GIB:.0f} GiB are needed: "
+            "free some space, or set GRIS_DATA to a folder elsewhere."
+        )
+
+
+def closing_words(settings: LocalSettings, *, bare: bool) -> str:
+    """Say where everything is and what to try."""
+    clickhouse = f"http://{settings.engine}"
+    places = [f"  Kafka       {settings.broker}", f"  ClickHouse  {clickhouse}, database gris"]
+    query = f"curl '{clickhouse}/?database=gris' -d 'SHOW TABLES'"
+    if bare:
+        return "\n".join(["", "Broker and database are ready.", "", *places, "", "Try:", f"  {query}"])
+    report = f"http://{settings.feed}"
+    today = datetime.now().astimezone().date()
+    return "\n".join(
+        [
+            "",
+            "GRIS is ready.",
+            "",
+            f"  Report      {report}/",
+            *places,
+            f"  Metrics     http://{settings.worker_metrics}/metrics, {report}/metrics",
+            "",
+            "Try:",
+            f"  curl {report}/v1/daily/{today}     the report as JSON",
+            f"  curl -N {report}/v1/daily/stream          lines as they change",
+            "  .venv/bin/gris check                                nothing lost, doubled or added up wrongly",
+            "",
+            "Stop it with ./deploy/down; the data stay.",
+        ]
+    )
+
+
+def _together(say: Say, *parts: tuple[str, Callable[[], str]]) -> None:
+    """Start several parts at the same time; the first error wins once all have ended."""
+
+    def timed(part: tuple[str, Callable[[], str]]) -> None:
+        title, start = part
+        began = time.monotonic()
+        how = start()
+        say(f"{title} {how} ({time.monotonic() - began:.1f} s)." if how == STARTED else f"{title} {how}.")
+
+    with ThreadPoolExecutor(len(parts)) as threads:
+        for done in [threads.submit(timed, part) for part in parts]:
+            done.result()
+
+
+def _prepare(settings: LocalSettings, say: Say) -> None:
+    from schemas.catalogue import load  # noqa: PLC0415  # heavy; only `up` needs it
+    from schemas.topics import specs  # noqa: PLC0415
+    from sinks.clickhouse.client import connect  # noqa: PLC0415
+    from sinks.clickhouse.migrate import migrate  # noqa: PLC0415
+
+    catalogue = load(settings.catalogue)
+    client = connect(settings.clickhouse)
+    try:
+        applied = migrate(client)
+    finally:
+        client.close()
+    created = topics.ensure(settings.kafka, specs(catalogue))
+    say(f"Tables: {f'{len(applied)} migrations applied' if applied else 'up to date'}.")
+    say(f"Topics: {f'{len(created)} made' if created else 'all there'}.")
+
+
+def _publish_sample(stack: Stack, say: Say) -> None:
+    settings = stack.settings
+    mark = stack.data / "run" / SAMPLE_MARK
+    where = f"{settings.kafka}"
+    if mark.exists() and mark.read_text() == where:
+        say("The sample week is published already.")
+    else:
+        say("Publishing the sample week …")
+        ran = subprocess.run([sys.executable, "-P", "-m", "deploy.cli", "sample"], check=False)
+        if ran.returncode != 0:
+            raise Fatal("The sample week could not be published (see above); `gris up --no-sample` goes without it.")
+        mark.write_text(where)
+    _await_report(stack, say)
+
+
+def _await_report(stack: Stack, say: Say) -> None:
+    """Return when every event that is in the log now is stored, and the feed has read every line that came of them."""
+    from schemas.catalogue import load  # noqa: PLC0415
+    from schemas.topics import DAILY, event_topic  # noqa: PLC0415
+
+    settings = stack.settings
+    names = [event_topic(agency.code) for agency in load(settings.catalogue).agencies]
+    wanted = topics.ends(settings.kafka, names)
+    began = time.monotonic()
+    stored = poll(lambda: behind(settings, names, wanted) == 0 or _fell(stack), REPORT_SECONDS, every=0.25)
+    if not stored or _fell(stack):
+        raise Fatal(
+            f"The worker did not store every event within {REPORT_SECONDS} s; "
+            f"{stack.services['worker'].log_file} ends with:\n{stack.services['worker'].log_tail()}"
+        )
+    last = max(topics.ends(settings.kafka, [DAILY]).values()) - 1
+    today = datetime.now().astimezone().date()
+    seconds_left = REPORT_SECONDS - (time.monotonic() - began)
+
+    def shown() -> bool:
+        report = stack.report(f"/v1/daily/{today}?area=VN")
+        return report is not None and report["cursor"] >= last
+
+    if not poll(shown, seconds_left, every=0.25):
+        raise Fatal(f"The feed does not show what was stored; see {stack.services['feed'].log_file}.")
+    say(f"{sum(wanted.values()):,} events are stored and in the report ({time.monotonic() - began:.1f} s).")
+
+
+def behind(settings: LocalSettings, names: Sequence[str], wanted: dict[tuple[str, int], int]) -> int:
+    """Count the events of the log, up to the offsets ``wanted``, that are not stored yet."""
+    from sinks.clickhouse.client import connect  # noqa: PLC0415
+    from sinks.clickhouse.ledger import read  # noqa: PLC0415
+
+    client = connect(settings.clickhouse)
+    try:
+        ledger = read(client, names)
+    finally:
+        client.close()
+    return sum(max(0, end - (ledger[at].next_offset if at in ledger else 0)) for at, end in wanted.items())
+
+
+def _fell(stack: Stack) -> bool:
+    return stack.services["worker"].pid() is None

@@ -1,0 +1,1 @@
+"""What a ministry says: publisher, files, and the believable sample."""

@@ -1,0 +1,167 @@
+"""Publishing files: read all, judge all, then send the good rows and wait for each.
+
+Every file is read and judged to its end before anything is sent: a file that breaks off half-way publishes nothing.
+"""
+
+import dataclasses
+import datetime as dt
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from producers.cells import Defaults
+from producers.files import Row, rows
+from producers.judge import Encoded, Judge, RowRefusal
+from producers.publisher import Failure, Message, Publisher
+from producers.settings import PublisherSettings
+from schemas.catalogue import Catalogue
+from schemas.errors import Fatal, Retry
+from schemas.topics import event_topic
+
+BLOCK = 5_000  # rows judged at a time
+PROBE = 2.0  # seconds that a dry run gives the broker to tell the number of partitions
+
+Tell = Callable[[str, int, int | None], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What to publish and how; ``deadline`` in seconds, for the sending."""
+
+    files: tuple[Path, ...]
+    agency: str
+    submission: str
+    dry_run: bool = False
+    unchecked: bool = False
+    deadline: float = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A row that the broker did not confirm, and why."""
+
+    row: int
+    detail: str
+    retry: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file: rows read, rows the rules accept, rows the broker confirmed, and the others by row."""
+
+    file: str
+    rows: int
+    accepted: int
+    published: int
+    refused: tuple[RowRefusal, ...]
+    unconfirmed: tuple[Unconfirmed, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a request."""
+
+    agency: str
+    submission: str
+    dry_run: bool
+    files: tuple[FileReport, ...]
+
+    @property
+    def refused(self) -> int:
+        """How many rows are not acceptable."""
+        return sum(len(file.refused) for file in self.files)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many rows were due to be published and are not confirmed."""
+        return sum(len(file.unconfirmed) for file in self.files)
+
+
+@dataclasses.dataclass(slots=True)
+class _Reading:
+    file: str
+    rows: int = 0
+    accepted: int = 0
+    due: list[Encoded] = dataclasses.field(default_factory=list)
+    refused: list[RowRefusal] = dataclasses.field(default_factory=list)
+
+
+def new_submission(agency: str, now: dt.datetime) -> str:
+    """Make up a reference for a report that has none: agency, time, and four characters against collisions."""
+    return f"{agency}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def publish_files(request: Request, catalogue: Catalogue, settings: PublisherSettings, tell: Tell) -> Report:
+    """Judge and publish; ``tell`` hears (what is being done, how far, of how much or None).
+
+    Raises UnreadableFile (nothing was sent), Fatal for an agency or topic that is unknown, and Retry when the broker
+    cannot be reached (nothing was sent). Deadlines that pass later are in the report.
+    """
+    known = catalogue.agency(request.agency)
+    if known is None:
+        codes = ", ".join(agency.code for agency in catalogue.agencies)
+        raise Fatal(f"Agency {request.agency!r} is not in the catalogue; known are {codes}.")
+    topic = event_topic(request.agency)
+    if request.dry_run:
+        readings = _judged(request, catalogue, _partitions_or_one(topic, settings), tell)
+        return _report(request, readings, {})
+    with Publisher(settings, deadline=request.deadline) as publisher:
+        readings = _judged(request, catalogue, publisher.partitions(topic), tell)
+        total = sum(len(reading.due) for reading in readings)
+        receipt = publisher.publish(
+            _messages(topic, readings, settings.schema_id), lambda done: tell("publishing", done, total)
+        )
+    return _report(request, readings, {failure.row: failure for failure in receipt.failures})
+
+
+def _judged(request: Request, catalogue: Catalogue, partitions: int, tell: Tell) -> list[_Reading]:
+    now = time.time_ns() // 1_000_000
+    judge = Judge(catalogue, request.agency, partitions, now, Defaults(request.submission, now))
+    readings = []
+    for path in request.files:
+        reading = _Reading(str(path))
+        for block in _blocks(rows(path)):
+            verdict = judge.judge(block)
+            reading.rows += len(block)
+            reading.refused += verdict.refused
+            reading.accepted += sum(encoded.accepted for encoded in verdict.encoded)
+            reading.due += (one for one in verdict.encoded if one.accepted or request.unchecked)
+            tell(f"reading {path.name}", reading.rows, None)
+        readings.append(reading)
+    return readings
+
+
+def _blocks(source: Iterator[Row]) -> Iterator[list[Row]]:
+    while block := list(itertools.islice(source, BLOCK)):
+        yield block
+
+
+def _messages(topic: str, readings: Sequence[_Reading], schema_id: int) -> Iterator[Message]:
+    frame = b"\0" + schema_id.to_bytes(4, "big")
+    for at, reading in enumerate(readings):
+        for one in reading.due:
+            yield Message(topic, one.key, frame + one.value[5:], (at, one.row))
+
+
+def _partitions_or_one(topic: str, settings: PublisherSettings) -> int:
+    try:
+        with Publisher(settings, deadline=PROBE) as publisher:
+            return publisher.partitions(topic)
+    except (Retry, Fatal):
+        return 1  # a dry run needs no broker; our own placement is right for any number of partitions
+
+
+def _report(request: Request, readings: Sequence[_Reading], failures: dict[object, Failure]) -> Report:
+    files = []
+    for at, reading in enumerate(readings):
+        missed = [(one.row, failures[at, one.row]) for one in reading.due if (at, one.row) in failures]
+        unconfirmed = tuple(
+            Unconfirmed(row, str(failure.error), isinstance(failure.error, Retry)) for row, failure in missed
+        )
+        published = 0 if request.dry_run else len(reading.due) - len(unconfirmed)
+        files.append(
+            FileReport(reading.file, reading.rows, reading.accepted, published, tuple(reading.refused), unconfirmed)
+        )
+    return Report(request.agency, request.submission, request.dry_run, tuple(files))

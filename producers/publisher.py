@@ -1,0 +1,207 @@
+"""The publisher: the one owner of kafka-python. Every record sent is awaited, with a deadline.
+
+Idempotent, acks=all, partitions by murmur2 of the key as Kafka's own default partitioner chooses them. What the broker
+did not confirm in time is reported by its row: it may or may not be in the log, and sending it again is harmless, for
+with equal revisions the later statement wins and says the same.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from kafka import KafkaProducer, errors
+from kafka.partitioner import Partitioner
+
+from producers.settings import PublisherSettings
+from schemas.errors import Fatal, GrisError, Retry
+from schemas.partition import partition_for
+
+MAX_REQUEST = 16 << 20  # bytes: max.message.bytes of the topics of events
+BATCH = 256 << 10  # bytes: batches of thousands of events compress well and cost the broker one append
+IN_FLIGHT = 20_000  # records: what kafka-python would otherwise hold without limit
+CONNECT = 10.0  # seconds to reach the broker, at most
+TELL_EVERY = 1_000  # records between two calls of the progress callback
+
+# kafka-python writes every reconnection attempt to the log; what matters of it comes back as our errors.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """One record to publish; ``row`` is what a report of failure names it by."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    row: object
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that was not confirmed, and why: Retry when it may be tried again, Fatal when that cannot help."""
+
+    row: object
+    error: GrisError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the messages: how many the broker confirmed, and each that it did not, in order of sending."""
+
+    confirmed: int
+    failures: tuple[Failure, ...]
+
+
+class ByKey(Partitioner):  # type: ignore[misc]
+    """Kafka's default placement, by our own murmur2; keys are few and repeat, so each is hashed once per width."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, int], int] = {}
+
+    def partition(self, topic: str, _key: object, key: bytes, _value: object, _bytes: object, cluster: object) -> int:
+        """Choose the partition of ``key`` (serialised) in ``topic``."""
+        width = len(cluster.partitions_for_topic(topic))  # type: ignore[attr-defined]
+        found = self._known.get((key, width))
+        if found is None:
+            found = self._known[key, width] = partition_for(key, width)
+        return found
+
+
+class Publisher:
+    """A connection to the broker that publishes and waits. A context manager; one thread at a time."""
+
+    def __init__(self, settings: PublisherSettings, *, deadline: float = 60.0) -> None:
+        """Connect within ``deadline`` seconds (and 10); Retry when no broker answers, Fatal when it refuses us."""
+        self._servers = settings.kafka
+        self._deadline = deadline
+        milliseconds = max(1, round(deadline * 1000))
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=settings.kafka.split(","),
+                client_id="gris-publisher",
+                enable_idempotence=True,
+                acks="all",
+                compression_type="lz4",
+                partitioner=ByKey(),
+                max_request_size=MAX_REQUEST,
+                batch_size=BATCH,
+                linger_ms=5,
+                delivery_timeout_ms=milliseconds,
+                request_timeout_ms=min(30_000, milliseconds),
+                max_block_ms=min(round(CONNECT * 1000), milliseconds),
+                bootstrap_timeout_ms=min(round(CONNECT * 1000), milliseconds),
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+                **_identity(settings),
+            )
+        except errors.KafkaError as error:
+            raise mapped(error, f"The broker at {self._servers} cannot be reached (GRIS_KAFKA)") from error
+        except (OSError, ValueError) as error:
+            raise Fatal(f"The broker at {self._servers} cannot be used: {error}. Check GRIS_KAFKA.") from error
+
+    def partitions(self, topic: str) -> int:
+        """Count the partitions of ``topic``; Fatal when the broker has no such topic or does not let us see it."""
+        try:
+            return len(self._producer.partitions_for(topic))
+        except errors.KafkaTimeoutError as error:
+            if self._producer.bootstrap_connected():
+                raise Fatal(f"The broker has no topic {topic}: `gris up --bare` makes the topics.") from error
+            raise mapped(error, f"The broker at {self._servers} does not answer (GRIS_KAFKA)") from error
+        except errors.KafkaError as error:
+            raise mapped(error, f"Topic {topic} cannot be used") from error
+
+    def publish(self, messages: Iterable[Message], tell: Callable[[int], None] | None = None) -> Receipt:
+        """Send all messages in their order and wait for each; ``tell`` hears how many are settled so far.
+
+        The deadline is for the whole call: what is neither sent nor confirmed when it passes is a failure (Retry).
+        """
+        until = time.monotonic() + self._deadline
+        waiting: collections.deque[tuple[object, object]] = collections.deque()
+        failures: list[Failure] = []
+        settled = 0
+
+        def settle() -> None:
+            nonlocal settled
+            row, sent = waiting.popleft()
+            error = sent if isinstance(sent, GrisError) else self._confirm(sent, until)
+            if error is not None:
+                failures.append(Failure(row, error))
+            settled += 1
+            if tell is not None and settled % TELL_EVERY == 0:
+                tell(settled)
+
+        for message in messages:
+            while len(waiting) >= IN_FLIGHT:
+                settle()
+            waiting.append((message.row, self._send(message, until)))
+        while waiting:
+            settle()
+        if tell is not None:
+            tell(settled)
+        return Receipt(settled - len(failures), tuple(failures))
+
+    def close(self) -> None:
+        """Let go of the broker; what was not confirmed has been reported already."""
+        with contextlib.suppress(errors.KafkaTimeoutError):  # of the flush: those records are reported as failures
+            self._producer.close(timeout=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _send(self, message: Message, until: float) -> object:
+        if time.monotonic() >= until:
+            return Retry(f"Not sent: the deadline of {self._deadline:g} s had passed.")
+        try:
+            return self._producer.send(message.topic, message.value, message.key)
+        except errors.KafkaError as error:
+            return mapped(error, f"Not sent to {message.topic}")
+
+    def _confirm(self, sent: object, until: float) -> GrisError | None:
+        try:
+            sent.get(timeout=max(0.0, until - time.monotonic()))  # type: ignore[attr-defined]
+        except errors.KafkaTimeoutError:
+            return Retry(f"Not confirmed within {self._deadline:g} s; it may be in the log all the same.")
+        except errors.KafkaError as error:
+            return mapped(error, "Not confirmed")
+        return None
+
+
+def mapped(error: errors.KafkaError, what: str) -> GrisError:
+    """Say in our words what became of ``what``: Retry for what may pass, Fatal for what will not."""
+    name = type(error).__name__
+    if isinstance(error, errors.MessageSizeTooLargeError | errors.RecordListTooLargeError):
+        return Fatal(f"{what}: larger than {MAX_REQUEST} bytes. Shorten the note.")
+    if isinstance(error, errors.SaslAuthenticationFailedError):
+        return Fatal(f"{what}: the broker does not know us. Check GRIS_KAFKA_USER and GRIS_KAFKA_PASSWORD.")
+    if isinstance(error, errors.AuthorizationError):
+        return Fatal(f"{what}: not allowed ({name}). Ask the operator for the right to write to the agency's topic.")
+    if isinstance(error, errors.RetriableError):
+        return Retry(f"{what}: {name}.")
+    # A producer that lost its sequence (a broker that forgot it) fails its batch; a new connection starts afresh.
+    if isinstance(
+        error,
+        errors.OutOfOrderSequenceNumberError | errors.UnknownProducerIdError | errors.InvalidProducerEpochError,
+    ):
+        return Retry(f"{what}: {name}; publish these rows again.")
+    return Fatal(f"{what}: {name}.")
+
+
+def _identity(settings: PublisherSettings) -> dict[str, object]:
+    identity: dict[str, object] = {"security_protocol": settings.kafka_security}
+    if settings.kafka_ca_file is not None:
+        identity["ssl_cafile"] = str(settings.kafka_ca_file)
+    if settings.kafka_security.startswith("SASL"):
+        if settings.kafka_user is None or settings.kafka_password is None:
+            raise Fatal(f"GRIS_KAFKA_SECURITY={settings.kafka_security} needs GRIS_KAFKA_USER and GRIS_KAFKA_PASSWORD.")
+        identity["sasl_mechanism"] = settings.kafka_mechanism
+        identity["sasl_plain_username"] = settings.kafka_user
+        identity["sasl_plain_password"] = settings.kafka_password.get_secret_value()
+    return identity

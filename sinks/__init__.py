@@ -1,0 +1,1 @@
+"""What is kept and who sees it: ClickHouse and the feed."""

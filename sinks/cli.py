@@ -1,0 +1,53 @@
+"""Commands of the sinks: `gris migrate`, `gris check`, `gris feed`."""
+
+import os
+import sys
+
+import click
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's tables up to date; GRIS_CLICKHOUSE_CLUSTER names a cluster for Replicated ones."""
+    from schemas.settings import Settings  # noqa: PLC0415 - `gris --help` must not wait for pyarrow
+    from sinks.clickhouse.client import connect  # noqa: PLC0415
+    from sinks.clickhouse.migrate import migrate as bring_up_to_date  # noqa: PLC0415
+
+    client = connect(Settings.read().clickhouse)
+    applied = bring_up_to_date(client, replicated=os.environ.get("GRIS_CLICKHOUSE_CLUSTER") or None)
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("nothing to do")
+    client.close()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, for scripts.")
+def check(*, as_json: bool) -> None:
+    """Prove conservation per partition and recompute every total from the observations; exit 1 on any difference."""
+    from schemas.catalogue import load  # noqa: PLC0415 - `gris --help` must not wait for pyarrow
+    from schemas.settings import Settings  # noqa: PLC0415
+    from sinks.clickhouse import check_print  # noqa: PLC0415
+    from sinks.clickhouse.client import connect  # noqa: PLC0415
+
+    settings = Settings.read()
+    catalogue = load(settings.catalogue)
+    client = connect(settings.clickhouse)
+    report = check_print.run(client, catalogue, as_json=as_json)
+    client.close()
+    sys.exit(0 if report.clean else 1)
+
+
+@click.command()
+def feed() -> None:
+    """Serve the live daily report over HTTP: JSON, the stream of lines, pages."""
+    import uvicorn  # noqa: PLC0415 - `gris --help` must not wait for FastAPI
+
+    from sinks.feed.app import create_app  # noqa: PLC0415
+    from sinks.feed.settings import FeedSettings  # noqa: PLC0415
+
+    settings = FeedSettings.read()
+    uvicorn.run(
+        create_app(settings), host=settings.host, port=settings.port, loop="uvloop", http="httptools", log_config=None
+    )

@@ -1,0 +1,1 @@
+"""ClickHouse: migrations, writer, ledger, queries, check."""

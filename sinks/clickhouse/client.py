@@ -1,0 +1,219 @@
+"""The one place that speaks to ClickHouse: clickhouse-connect behind five calls, its errors sorted into ours."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import Error as DriverError
+from urllib3.exceptions import HTTPError
+
+from schemas.errors import Fatal, GrisError, Retry
+
+Params = Mapping[str, object]
+Settings = Mapping[str, str | int]
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 300
+DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# We batch ourselves, so the server must not (async_insert is 1 by default today); and a replay touches many years at
+# once, where the limit on partitions per block would refuse the insert for ever.
+INSERT_SETTINGS: Settings = {"async_insert": 0, "max_partitions_per_insert_block": 0}
+
+# Codes after which the same call may succeed. Everything else is Fatal: a schema, a type, a right or a bug of ours.
+RETRY: Mapping[int, str] = {
+    3: "the connection broke off",
+    32: "the connection broke off",
+    159: "the query ran out of time",
+    202: "too many queries at once",
+    203: "no free connection",
+    209: "the network timed out",
+    210: "the network failed",
+    225: "Keeper is away",
+    236: "the server is stopping",
+    241: "memory is short",
+    242: "the replica is read-only until it finds Keeper again",
+    243: "the disk is full: make room",
+    252: "too many parts: merges must catch up first",
+    279: "no replica answered",
+    285: "too few replicas are alive for the quorum",
+    286: "the quorum of an earlier insert is still open",
+    289: "the replica is behind the quorum",
+    319: "the insert's fate is unknown",
+    341: "the operation is unfinished elsewhere",
+    394: "the query was cancelled",
+    439: "no thread is free",
+    473: "a lock was not free in time",
+    745: "the server is overloaded",
+    999: "Keeper failed",
+}
+# What to do about the commonest of the rest.
+REMEDIES: Mapping[int, str] = {
+    8: "the table lacks a column: run `gris migrate`",
+    16: "the table lacks a column: run `gris migrate`",
+    60: "the table is not there: run `gris migrate`",
+    81: "the database is not there: run `gris migrate`",
+    192: "check the user in GRIS_CLICKHOUSE",
+    193: "check the password in GRIS_CLICKHOUSE",
+    194: "GRIS_CLICKHOUSE names no password",
+    497: "the user in GRIS_CLICKHOUSE lacks the right",
+    516: "check user and password in GRIS_CLICKHOUSE",
+}
+TOO_MANY_PARTS = 252
+GATEWAY_ERROR = re.compile(r"\b(?:HTTP(?:Driver)?|status|code)\D{0,20}(?:429|502|503|504)\b", re.IGNORECASE)
+
+
+# The driver logs every refused connection as an error of its own; ours says the same, and the caller decides.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+
+
+def connect(url: str) -> "Client":
+    """Connect to ``http[s]://[user[:password]@]host[:port]/database``; the database need not exist yet.
+
+    Raises Fatal for a URL that says something else or a refused user, Retry when nobody answers.
+    """
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not DATABASE.fullmatch(database):
+        raise Fatal(
+            "GRIS_CLICKHOUSE must be http[s]://[user:password@]host[:port]/database, a database of A-Z a-z 0-9 _"
+        )
+    secure = parts.scheme == "https"
+    with _mapped_errors(f"{parts.hostname}:{parts.port or ''}"):
+        driver = clickhouse_connect.get_client(
+            host=parts.hostname,
+            port=parts.port or (8443 if secure else 8123),
+            username=unquote(parts.username) if parts.username else "default",
+            password=unquote(parts.password or ""),
+            secure=secure,
+            autogenerate_session_id=False,  # a session would serialise the threads of this process
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            compress=False,  # 1 Gbit/s and more between neighbours: the CPU is the scarcer thing
+            query_retries=0,  # the caller decides whether and when to repeat
+            client_name="gris",
+        )
+    return Client(driver, database)
+
+
+class Client:
+    """Blocking calls, safe from several threads at once. They raise Retry or Fatal."""
+
+    def __init__(self, driver: Any, database: str) -> None:
+        self._driver = driver
+        self.database = database
+        driver.database = database  # set here, not at connecting: `gris migrate` comes before the database exists
+
+    def command(
+        self, sql: str, params: Params | None = None, settings: Settings | None = None, *, in_database: bool = True
+    ) -> object:
+        """Run a statement for its effect; returns the text of its one-line answer, if it has any."""
+        with _mapped_errors(sql):
+            return self._driver.command(
+                sql, parameters=_sent(params), settings=dict(settings or {}), use_database=in_database
+            )
+
+    def query(self, sql: str, params: Params | None = None, settings: Settings | None = None) -> list[tuple[Any, ...]]:
+        """Return rows of Python values. ``{name:Type}`` in the SQL takes ``params[name]``."""
+        with _mapped_errors(sql):
+            answer = self._driver.query(sql, parameters=_sent(params), settings=dict(settings or {}))
+            return list(answer.result_rows)
+
+    def arrow(self, sql: str, params: Params | None = None, settings: Settings | None = None) -> pa.Table:
+        """Return columns. LowCardinality texts come as dictionary<int32, string>, one dictionary a column."""
+        asked = {
+            "output_format_arrow_string_as_string": 1,
+            "output_format_arrow_low_cardinality_as_dictionary": 1,
+            "output_format_arrow_use_signed_indexes_for_dictionary": 1,
+            "output_format_arrow_compression_method": "none",
+            **(settings or {}),
+        }
+        with _mapped_errors(sql):
+            answer = self._driver.raw_query(sql, parameters=_sent(params), settings=asked, fmt="ArrowStream")
+        return _plain(pa.ipc.open_stream(pa.py_buffer(answer)).read_all())
+
+    def insert(self, table: str, rows: pa.Table, settings: Settings | None = None) -> None:
+        """Insert columns by name, as one INSERT; nothing is sent for a table without rows."""
+        if rows.num_rows == 0:
+            return
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_table(rows)
+        asked = {**INSERT_SETTINGS, **(settings or {})}
+        with _mapped_errors(f"INSERT INTO {table}"):
+            self._driver.raw_insert(
+                table,
+                column_names=rows.schema.names,
+                insert_block=memoryview(sink.getvalue()),
+                settings=asked,
+                fmt="ArrowStream",
+            )
+
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self._driver.close()
+
+
+def _sent(params: Params | None) -> dict[str, object] | None:
+    return dict(params) if params else None
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Give every text column one dictionary with int32 indexes, whatever the blocks of the answer had."""
+    table = table.unify_dictionaries().combine_chunks()
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            texts = pa.dictionary(pa.int32(), pa.string())
+            table = table.set_column(at, pa.field(field.name, texts), table.column(at).cast(texts))
+    return table
+
+
+@contextlib.contextmanager
+def _mapped_errors(doing: str) -> Iterator[None]:
+    """Turn the driver's errors into ours; ``doing`` is the statement, of which the first words are quoted."""
+    try:
+        yield
+    except (ClickHouseError, HTTPError, OSError) as error:
+        raise sorted_error(error, " ".join(doing.split())[:60]) from error
+
+
+def sorted_error(error: Exception, doing: str) -> GrisError:
+    """Sort one error of the driver into Retry or Fatal. The text holds no figures: only the server's code and name."""
+    code = error.code if isinstance(error, DriverError) else None
+    name = (error.name if isinstance(error, DriverError) else None) or ""
+    if code is None:
+        # Without a code nobody at ClickHouse judged the statement: the network, a proxy, or the driver's own check.
+        text = str(error)
+        if _is_network(error) or GATEWAY_ERROR.search(text):
+            return Retry(
+                f"ClickHouse cannot be reached ({type(error).__name__}) for: {doing}. Is it up? See GRIS_CLICKHOUSE"
+            )
+        return Fatal(f"ClickHouse's driver refused: {doing}: {text}")
+    if code == TOO_MANY_PARTS and "partitions" in str(error):
+        return Fatal(
+            f"ClickHouse refused: {doing}: too many partitions in one insert: allow max_partitions_per_insert_block=0"
+        )
+    if code in RETRY:
+        return Retry(f"ClickHouse could not yet: {doing}: {RETRY[code]} (code {code} {name})")
+    return Fatal(f"ClickHouse refused: {doing}: {REMEDIES.get(code, _first_sentence(error))} (code {code} {name})")
+
+
+def _is_network(error: BaseException | None) -> bool:
+    """Tell whether an error of the network is at the bottom of this one."""
+    while error is not None:
+        if isinstance(error, (HTTPError, OSError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_sentence(error: Exception) -> str:
+    """Take the reason from the server's message, without what it quotes: a figure must not reach a log."""
+    text = re.sub(r"^.*?DB::\w*Exception: ", "", str(error).splitlines()[0])
+    return re.sub(r"'[^']*'|`[^`]*`|\d{5,}", "…", text)[:200]

@@ -1,0 +1,1 @@
+"""The feed: HTTP, server-sent events, pages."""

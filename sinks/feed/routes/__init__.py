@@ -1,0 +1,1 @@
+"""The routes of the feed, one file per document."""

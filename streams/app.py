@@ -1,0 +1,93 @@
+"""The map of a worker: events → validate → aggregate → flush → ClickHouse, gris.rejected, gris.daily, ledger.
+
+The agents never raise: Faust would acknowledge what they were given. They refuse, wait in place, or stop the process.
+"""
+
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import faust
+import structlog
+
+from schemas.errors import Fatal
+from streams.blocks import Blocks, Consumer, Hooks, Transport
+from streams.parts import Parts
+from streams.settings import WorkerSettings
+
+QUEUED_BLOCKS = 2
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C901 - eight handlers, none of them deep
+    """Wire the parts of a worker into a Faust app."""
+    app = faust.App(
+        settings.group,
+        broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        # Without standbys the driver spreads topics over workers; Faust's own assignor puts every partition 0 on one.
+        table_standby_replicas=0,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=QUEUED_BLOCKS,
+        # An offset that the log does not hold stops the worker; nothing is reset.
+        consumer_auto_offset_reset="none",
+        consumer_max_fetch_size=settings.fetch_bytes,
+        consumer_group_instance_id=settings.worker_id,
+        broker_max_poll_records=settings.block_events,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.session_seconds / 5,
+    )
+    events = app.topic(
+        *parts.topics, key_type=bytes, value_type=None, key_serializer="raw", value_serializer=Blocks(), acks=False
+    )
+    judged = app.channel(maxsize=QUEUED_BLOCKS)
+
+    async def stop(fatal: Fatal) -> None:
+        parts.health.fatal = fatal
+        log.critical("stopping", reason=str(fatal))
+        await app.crash(fatal)
+
+    async def guard(work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Fatal as fatal:
+            await stop(fatal)
+        except Exception as error:  # whatever a library raises: the event must not count as done
+            log.exception("unexpected")
+            await stop(
+                Fatal(f"Stopped by an unexpected {type(error).__name__}; the log tells where. Please report it.")
+            )
+
+    async def judge(fetched: Any) -> None:
+        await judged.send(value=await parts.validator.judge(fetched))
+
+    @app.agent(events, name="validate")
+    async def validate(blocks: Any) -> None:
+        async for fetched in blocks:
+            await guard(judge(fetched))
+
+    @app.agent(judged, name="aggregate")
+    async def aggregate(blocks: Any) -> None:
+        async for block in blocks:
+            await guard(parts.aggregator.fold(block))
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def flush() -> None:
+        await guard(parts.flusher.run())
+
+    @app.on_before_shutdown.connect
+    async def finish(*_: Any, **__: Any) -> None:
+        await parts.finish(settings.stop_seconds)
+
+    def consumer() -> Consumer:
+        return cast("Consumer", app.consumer)
+
+    async def commit_hint(offsets: Any) -> None:
+        await consumer().commit_hint(offsets)
+
+    parts.flusher.commit_hint = commit_hint
+    app.transport = Transport(app.conf.broker_consumer, app, app.loop)
+    app.transport.hooks = Hooks(lambda tps: parts.opener.assigned(consumer(), tps), parts.opener.revoked, stop)
+    return app

@@ -1,0 +1,192 @@
+"""The block transport: Faust's aiokafka driver, handing an agent all that one fetch returned of a partition at once.
+
+Faust keeps the group, rebalances, agents and lifecycle. What it must not do here is decide where reading starts or what
+is done: a partition is closed until it is opened at the ledger's next offset, and offsets committed to Kafka are a hint
+for lag tools. The class leans on private names of the driver, so the version is asserted.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
+from faust.serializers import codecs
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from schemas.errors import Fatal
+
+SUPPORTED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
+for _name, _wanted in SUPPORTED.items():
+    if version(_name) != _wanted:
+        raise ImportError(
+            f"{_name} {version(_name)} is installed, {_wanted} is needed: the block transport subclasses its driver."
+            " Install deploy/requirements.txt, or port streams/blocks.py and run tests/integration/test_blocks.py."
+        )
+
+log = structlog.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the consumer tells the worker: partitions assigned (closed until opened), all revoked, a fault."""
+
+    assigned: Callable[[frozenset[TP]], None]
+    revoked: Callable[[], None]
+    fatal: Callable[[Fatal], Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records of one partition from one fetch, ascending; ``opening`` tells to which opening they belong."""
+
+    tp: TP
+    opening: int
+    records: Sequence[Any]
+    end: int
+    """The partition's end offset as the broker last told it."""
+
+
+class Blocks(codecs.Codec):
+    """The codec that leaves a block as it is: we decode, so that nothing is acknowledged before it is judged."""
+
+    def _loads(self, s: Any) -> Any:
+        return s
+
+    def _dumps(self, obj: Any) -> Any:
+        return obj
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread of the aiokafka consumer."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust ties this to its own transactions; an aborted record must not be delivered to us either.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - not a parameter of Faust
+        return consumer
+
+
+class Consumer(driver.Consumer):
+    """A consumer of blocks whose partitions are opened from outside."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._openings: dict[TP, int] = {}
+        self._opened = 0
+        self._opening = asyncio.Event()
+
+    @property
+    def hooks(self) -> Hooks:
+        """What the worker wants to be told."""
+        return cast("Transport", self.transport).hooks
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Leave every assigned partition closed and ask for it to be opened; Kafka's committed offsets are not read."""
+        assigned = frozenset(self.assignment())
+        self._openings.clear()
+        self.pause_partitions(assigned)
+        self.hooks.assigned(assigned)
+        return {}
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Close everything before another worker may open it; the group rebalances eagerly, so all are revoked."""
+        self._openings.clear()
+        self.hooks.revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def open(self, start: Mapping[TP, int]) -> dict[TP, int]:
+        """Begin to deliver partitions at the given offsets; return the number of each opening."""
+        await self.seek_wait(start)
+        # Only now, so that what was fetched from an older position can never count as part of this opening.
+        for tp in start:
+            self._opened += 1
+            self._openings[tp] = self._opened
+        self.resume_partitions(start)
+        self._opening.set()
+        return {tp: self._openings[tp] for tp in start}
+
+    async def ends(self, tps: Sequence[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        """Ask the broker for the first offsets and the end offsets of partitions."""
+        return await self.earliest_offsets(*tps), await self.highwaters(*tps)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
+        """Yield one message a partition and fetch; its value is ``Fetched``."""
+        if not self._get_active_partitions():
+            self._opening.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._opening.wait(), timeout)
+            return
+        before = dict(self._openings)
+        try:
+            records, _ = await self._wait_next_records(timeout)
+        except NoOffsetForPartitionError:
+            # Told of an assigned partition before it was opened; the ledger says where it starts.
+            return
+        except OffsetOutOfRangeError as error:
+            await self.hooks.fatal(_out_of_range(error))
+            return
+        for tp, batch in (records or {}).items():
+            opening = self._openings.get(tp)
+            # A fetch that began before the partition was opened (or outlived its revocation) starts from an older
+            # position; the partition will be, or was, read again from the ledger's.
+            if not batch or opening is None or before.get(tp) != opening:
+                continue
+            first = batch[0]
+            yield (
+                tp,
+                ConsumerMessage(
+                    tp.topic,
+                    tp.partition,
+                    first.offset,
+                    first.timestamp / 1000,
+                    first.timestamp_type,
+                    [],
+                    None,
+                    Fetched(tp, opening, batch, self.highwater(tp) or batch[-1].offset + 1),  # type: ignore[arg-type]
+                    None,
+                    0,
+                    0,
+                    tp,
+                    generation_id=self.app.consumer_generation_id,
+                ),
+            )
+            self._read_offset[tp] = batch[-1].offset
+
+    async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
+        """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""
+        held = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in self._openings}
+        if not held:
+            return
+        thread = self._thread
+        try:
+            # Not by Faust's own commit, which crashes the app when it fails.
+            await thread.call_thread(thread._ensure_consumer().commit, held)  # noqa: SLF001
+        except KafkaError as error:
+            log.warning("commit_hint_failed", error=type(error).__name__)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Keep Faust's livelock detector quiet: it watches acknowledgements, which are not used here."""
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with block consumers."""
+
+    Consumer = Consumer
+    hooks: Hooks
+
+
+def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:
+    return Fatal(
+        f"The log of a partition does not hold the offset to be read next ({error}): it was truncated, expired or made"
+        " again while the worker ran. Nothing is reset by itself: restore the topic, or rebuild into fresh tables."
+    )

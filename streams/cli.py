@@ -1,0 +1,23 @@
+"""The command `gris worker`."""
+
+import click
+
+
+@click.command()
+def worker() -> None:
+    """Validate and aggregate events until stopped (SIGTERM flushes first). Settings are GRIS_ variables."""
+    import faust  # noqa: PLC0415 - takes a second, which no other command should pay
+    import structlog  # noqa: PLC0415
+
+    from streams.app import create_app  # noqa: PLC0415
+    from streams.parts import compose  # noqa: PLC0415
+    from streams.settings import WorkerSettings  # noqa: PLC0415
+
+    settings = WorkerSettings.read()
+    structlog.get_logger(__name__).info("starting", **settings.masked())
+    parts = compose(settings)
+    app = create_app(settings, parts)
+    runner = faust.Worker(app, override_logging=False, redirect_stdouts=False, loglevel="WARNING", console_port=0)
+    runner.execute_from_commandline()
+    if parts.health.fatal is not None:
+        raise parts.health.fatal

@@ -1,0 +1,99 @@
+"""The order of a flush. A crash anywhere in it repeats, and never skips."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import pyarrow as pa
+from faust.types import TP
+
+from sinks.clickhouse.writer import Writer
+from streams.aggregate import Aggregator
+from streams.announce import Announcer
+from streams.health import Health
+from streams.metrics import Metrics
+from streams.settings import WorkerSettings
+from streams.threads import Threads
+
+
+class Flusher:
+    """Store what the aggregator has folded, a batch at a time, while it folds on."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        aggregator: Aggregator,
+        writer: Writer,
+        announcer: Announcer,
+        threads: Threads,
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._aggregator = aggregator
+        self._writer = writer
+        self._announcer = announcer
+        self._threads = threads
+        self._health = health
+        self._metrics = metrics
+        self.commit_hint: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
+        self._one = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Flush for ever, whenever one is due."""
+        while True:
+            await self._due()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store one batch: rows, totals, messages, ledger, and last the hint to Kafka.
+
+        1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose;
+        2. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
+        3. the ledger row: from here on a restart begins behind the batch;
+        4. the Kafka commit: for lag tools only.
+        """
+        async with self._one:
+            start = time.perf_counter()
+            batch = await self._aggregator.take()
+            if batch is None:
+                return
+            await self._store("storing observations", self._writer.observations, batch.observations)
+            await self._store("storing rejected events", self._writer.rejected, batch.rejected)
+            if batch.totals.num_rows:
+                await self._store("storing day totals", self._writer.day_totals, [batch.totals])
+            await self._health.persist(
+                "publishing to gris.rejected and gris.daily",
+                lambda: self._announcer.send(batch.rejects, batch.lines),
+            )
+            await self._health.persist(
+                "writing the ledger", lambda: self._threads.database(self._writer.ledger, batch.positions)
+            )
+            self._aggregator.stored(batch)
+            self._metrics.flushes.observe(time.perf_counter() - start)
+            if self.commit_hint is not None:
+                await self.commit_hint({TP(p.topic, p.partition): p.next_offset for p in batch.positions})
+
+    async def _store(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
+        if not tables:
+            return
+        with self._metrics.stage(doing.removeprefix("storing ").replace(" ", "_")):
+            rows = pa.concat_tables(tables).unify_dictionaries()
+            await self._health.persist(doing, lambda: self._threads.database(insert, rows))
+
+    async def _due(self) -> None:
+        """Wait until the oldest block has waited long enough, or there is no more room."""
+        settings, aggregator = self._settings, self._aggregator
+        while True:
+            if aggregator.filled.is_set():
+                return
+            pause = settings.flush_ms / 1000
+            if aggregator.since is not None:
+                wanted = settings.replay_flush_ms if aggregator.behind else settings.flush_ms
+                pause = aggregator.since + wanted / 1000 - time.monotonic()
+                if pause <= 0:
+                    return
+            try:
+                await asyncio.wait_for(aggregator.filled.wait(), min(pause, settings.flush_ms / 1000))
+            except TimeoutError:
+                continue

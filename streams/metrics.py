@@ -1,0 +1,119 @@
+"""The worker's metrics: base units, `_total` for counters. Never a figure, never a text of an event."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from sinks.clickhouse.ledger import Position
+
+AGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class EventAges(Collector):
+    """How long events took from the broker to ClickHouse, counted per event, added a block at a time."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(len(AGES) + 1, np.int64)
+        self._sum = 0.0
+
+    def observe(self, ages: NDArray[np.float64]) -> None:
+        """Count the ages (seconds) of the events of a block."""
+        self._counts += np.bincount(np.searchsorted(AGES, ages), minlength=len(AGES) + 1)
+        self._sum += float(ages.sum())
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Give the histogram to the registry."""
+        bounds = [*(f"{bound}" for bound in AGES), "+Inf"]
+        family = HistogramMetricFamily(
+            "gris_event_to_stored_seconds",
+            "From the broker's timestamp of an event to its row and totals in ClickHouse.",
+        )
+        family.add_metric([], list(zip(bounds, np.cumsum(self._counts).tolist(), strict=True)), self._sum)
+        yield family
+
+
+class Metrics:
+    """Names as a dashboard knows them. One registry a worker, so that tests can hold several."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self.events = Counter(
+            "gris_events_total", "Records judged, by agency and outcome.", ["agency", "outcome"], registry=registry
+        )
+        self.rejects = Counter("gris_rejects_total", "Records refused, by reason.", ["reason"], registry=registry)
+        self.stages = Histogram(
+            "gris_stage_seconds",
+            "Work on one block or flush, by stage.",
+            ["stage"],
+            buckets=DURATIONS,
+            registry=registry,
+        )
+        self.flushes = Histogram(
+            "gris_flush_seconds", "A flush from its totals to its ledger row.", buckets=DURATIONS, registry=registry
+        )
+        self.lag_events = Gauge("gris_lag_events", "Records not yet stored.", ["topic", "partition"], registry=registry)
+        self.lag_seconds = Gauge(
+            "gris_lag_seconds",
+            "Age of the newest record read, 0 when all is stored.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.freshness = Gauge(
+            "gris_indicator_newest_event_timestamp_seconds",
+            "Broker time of the newest accepted event of an indicator since the worker started.",
+            ["indicator"],
+            registry=registry,
+        )
+        self.ledger = Gauge(
+            "gris_ledger_written_timestamp_seconds",
+            "When the ledger row was written.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.conservation = Gauge(
+            "gris_conservation_difference",
+            "next_offset - accepted - rejected - skipped of the ledger: must be 0.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.cubes = Gauge("gris_cubes_bytes", "Memory that buckets in memory can come to hold.", registry=registry)
+        self.rebalances = Counter("gris_rebalances_total", "Assignments of partitions.", registry=registry)
+        self.obstacles = Gauge("gris_obstacles", "Obstacles in the way of progress now.", registry=registry)
+        self.ages = EventAges()
+        self.registry.register(self.ages)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one piece of work."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(name).observe(time.perf_counter() - start)
+
+    def stored(self, position: "Position", end: int, newest_ms: int) -> None:
+        """Tell where a partition stands after a flush; ``end`` is its end offset as last told by the broker."""
+        place = (position.topic, str(position.partition))
+        lag = max(end - position.next_offset, 0)
+        self.lag_events.labels(*place).set(lag)
+        self.lag_seconds.labels(*place).set(max(time.time() - newest_ms / 1000, 0.0) if lag else 0.0)
+        self.ledger.labels(*place).set(time.time())
+        self.conservation.labels(*place).set(
+            position.next_offset - position.accepted - position.rejected - position.skipped
+        )
+
+    def forget(self, topic: str, partition: int) -> None:
+        """Drop the gauges of a partition that another worker reads now."""
+        for gauge in (self.lag_events, self.lag_seconds, self.ledger, self.conservation):
+            with contextlib.suppress(KeyError):
+                gauge.remove(topic, str(partition))

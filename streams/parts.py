@@ -1,0 +1,92 @@
+"""The parts of a worker, made and joined: everything but Faust, which `app.py` wires them into."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from importlib import resources
+
+import structlog
+
+from schemas.catalogue import load
+from schemas.codec import EventCodec, warm_up
+from schemas.registry import BundledSchemas, RegistrySchemas
+from schemas.rules import Rules
+from schemas.topics import event_topic
+from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.writer import Writer
+from streams.aggregate import Aggregator
+from streams.announce import Announcer
+from streams.broker import Identity, identities
+from streams.flush import Flusher
+from streams.health import Health
+from streams.metrics import Metrics
+from streams.opening import Opener
+from streams.settings import WorkerSettings
+from streams.status import serve
+from streams.threads import Threads
+from streams.validate import Validator
+
+log = structlog.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of. ``topics`` are the event topics of every agency of the catalogue."""
+
+    topics: Sequence[str]
+    health: Health
+    validator: Validator
+    aggregator: Aggregator
+    flusher: Flusher
+    opener: Opener
+    announcer: Announcer
+    threads: Threads
+    stop_status: Callable[[], None]
+
+    async def finish(self, seconds: float) -> None:
+        """Store what was folded in, within ``seconds`` unless the worker stops for a fault; then let go of everything.
+
+        What is not stored by then is read again from the ledger.
+        """
+        if self.health.fatal is None:
+            try:
+                await asyncio.wait_for(self.flusher.flush(), seconds)
+            except TimeoutError:
+                log.warning("stopped_before_flush", remedy="what was not stored is read again from the ledger")
+        await self.announcer.close()
+        self.threads.close()
+        self.stop_status()
+
+
+def compose(settings: WorkerSettings) -> Parts:
+    """Make the parts. Waits for the broker and the database; raises Fatal when they are not as they must be."""
+    catalogue = load(settings.catalogue)
+    rules = Rules(catalogue, resources.files("schemas").joinpath("ids.json").read_bytes())
+    health, metrics, threads = Health(), Metrics(), Threads()
+    stop_status = serve(settings.metrics_host, settings.metrics_port, health, metrics)
+    names = [event_topic(agency.code) for agency in catalogue.agencies]
+    topics, client = asyncio.run(_reach(settings, names, health))
+    warm_up()
+    schemas = RegistrySchemas(settings.registry) if settings.registry else BundledSchemas()
+    partitions = {name: identity.partitions for name, identity in topics.items()}
+    aggregator = Aggregator(settings, catalogue, client, threads, health, metrics)
+    announcer = Announcer(settings.kafka, settings.worker_id)
+    return Parts(
+        names,
+        health,
+        Validator(rules, EventCodec(schemas), partitions, threads, health, metrics),
+        aggregator,
+        Flusher(settings, aggregator, Writer(client), announcer, threads, health, metrics),
+        Opener(topics, rules.digest, client, aggregator, threads, health, metrics),
+        announcer,
+        threads,
+        stop_status,
+    )
+
+
+async def _reach(settings: WorkerSettings, names: Sequence[str], health: Health) -> tuple[dict[str, Identity], Client]:
+    topics = await health.persist(
+        "asking the broker for the event topics", lambda: asyncio.to_thread(identities, settings.kafka, names)
+    )
+    client = await health.persist("connecting to ClickHouse", lambda: asyncio.to_thread(connect, settings.clickhouse))
+    return topics, client

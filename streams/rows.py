@@ -1,0 +1,81 @@
+"""Verdicts as the tables that go into ClickHouse: pure functions of a block, its verdicts and the rules' digest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.codec import STATUSES
+from schemas.columns import arrow, strings
+from schemas.reasons import Refusal
+from schemas.rules import Accepted, Block
+from schemas.rules_order import MISSING
+from sinks.clickhouse.writer import OBSERVATIONS, REJECTED, ticks_to_decimal
+
+
+def observation_rows(block: Block, accepted: Accepted, rules_digest: str) -> pa.Table:
+    """Make one row per accepted event, in the columns of OBSERVATIONS; repeated texts stay dictionaries."""
+    texts = {name: accepted.texts.column(name).combine_chunks() for name in accepted.texts.column_names}
+    size = len(accepted.rows)
+    offsets = block.offsets[accepted.rows]
+    columns = texts | {
+        "agency": _same(block.agency, size),
+        "bucket": arrow(accepted.day, pa.date32()),
+        "value": ticks_to_decimal(accepted.ticks, accepted.status != MISSING),
+        "base": ticks_to_decimal(accepted.base, accepted.base > 0),  # a base that was accepted is above 0
+        "status": _coded(accepted.status, list(STATUSES)),
+        "revision": arrow(accepted.revision.astype(np.uint32), pa.uint32()),
+        "observed_at": texts["observed_at"].view(OBSERVATIONS.field("observed_at").type),
+        "received_at": arrow(block.timestamps[accepted.rows], OBSERVATIONS.field("received_at").type),
+        "topic": _same(block.topic, size),
+        "partition": arrow(np.full(size, block.partition, np.uint32), pa.uint32()),
+        "offset": arrow(offsets.astype(np.uint64)),
+        "version": arrow(accepted.version.astype(np.uint64)),
+        "rules": _same(rules_digest, size),
+        "replay_of": _replays(block, accepted),
+    }
+    return pa.Table.from_arrays([columns[name] for name in OBSERVATIONS.names], schema=OBSERVATIONS)
+
+
+def rejected_rows(block: Block, refused: Sequence[Refusal], rules_digest: str) -> pa.Table:
+    """Make one row per refused record, in the columns of REJECTED; ``raw`` is its value as it lay in the log."""
+    if not refused:
+        return REJECTED.empty_table()
+    rows = [
+        {
+            "topic": block.topic,
+            "partition": block.partition,
+            "offset": int(block.offsets[refusal.position]),
+            "reason": refusal.reason.name,
+            "field": refusal.field,
+            "detail": refusal.detail,
+            "raw": block.values[refusal.position] or b"",
+            "schema_id": refusal.schema_id,
+            "agency": block.agency,
+            "indicator": refusal.indicator,
+            "submission": refusal.submission,
+            "received_at": int(block.timestamps[refusal.position]),
+            "rules": rules_digest,
+        }
+        for refusal in refused
+    ]
+    return pa.Table.from_pylist(rows, schema=REJECTED)
+
+
+def _coded(codes: npt.NDArray[np.generic], texts: list[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(arrow(codes.astype(np.int32)), strings(texts))
+
+
+def _same(text: str, size: int) -> pa.DictionaryArray:
+    return _coded(np.zeros(size, np.int32), [text])
+
+
+def _replays(block: Block, accepted: Accepted) -> pa.DictionaryArray:
+    if not block.replay_of:
+        return _same("", len(accepted.rows))
+    places = ["", *dict.fromkeys(block.replay_of.values())]
+    codes = {place: at for at, place in enumerate(places)}
+    of_block = np.zeros(len(block.offsets), np.int32)
+    of_block[list(block.replay_of)] = [codes[place] for place in block.replay_of.values()]
+    return _coded(of_block[accepted.rows], places)

@@ -1,0 +1,29 @@
+"""Settings of a worker."""
+
+from pydantic import Field
+
+from schemas.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """What a worker needs beyond where the broker, the database and the catalogue are.
+
+    ``worker_id`` is the static member of the consumer group: a restarted worker of the same name has its partitions
+    back at once. ``flush_ms`` is the pause between flushes near the head of the log; far behind it a flush waits for
+    ``replay_flush_ms`` or ``flush_rows``, whichever comes first. ``fetch_bytes`` bounds what one fetch brings of a
+    partition, ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for further events.
+    """
+
+    worker_id: str = "worker-1"
+    group: str = "gris"
+    metrics_port: int = Field(9100, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    flush_ms: int = Field(250, ge=10, le=60_000)
+    replay_flush_ms: int = Field(2_000, ge=10, le=600_000)
+    flush_rows: int = Field(500_000, ge=1_000)
+    behind_events: int = Field(20_000, ge=1)
+    fetch_bytes: int = Field(8 << 20, ge=1 << 16)
+    block_events: int = Field(100_000, ge=1_000)
+    cube_bytes: int = Field(200 << 20, ge=1 << 20)
+    session_seconds: float = Field(10.0, ge=1.0, le=60.0)
+    stop_seconds: float = Field(8.0, ge=0.1, le=60.0)

@@ -1,0 +1,34 @@
+"""Work that must not run on the event loop: there, heartbeats would stop and the group would rebalance."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads:
+    """One thread for computing (all cubes are touched only there, one call after the other), two for the database."""
+
+    def __init__(self) -> None:
+        self._compute = ThreadPoolExecutor(1, "compute")
+        self._database = ThreadPoolExecutor(2, "database")
+
+    async def compute(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a computation; calls run in the order in which they were made."""
+        return await self._run(self._compute, call, *args, **kwargs)
+
+    async def database(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call to the database or the broker's administration."""
+        return await self._run(self._database, call, *args, **kwargs)
+
+    def close(self) -> None:
+        """Let go of the threads; what runs is left to end."""
+        self._compute.shutdown(wait=False, cancel_futures=True)
+        self._database.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    async def _run(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, lambda: call(*args, **kwargs))

@@ -1,0 +1,215 @@
+"""What touched lines amount to in every area: exact sums of ticks, means rounded once, half to even. Pure.
+
+A line's cells ``[areas, slots]`` reduce over time to one value an area, then provinces roll up to regions and VN.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.catalogue import Rollup
+from schemas.codec import STATUSES
+from streams.cube import Cube
+from streams.layout import Shape
+
+RANKED = "IEPFBAM"
+"""Statuses by weight: the first of these among the statements that entered a total is its status."""
+
+RANK = np.array([RANKED.index(status) for status in STATUSES], np.uint8)
+MISSING = np.uint8(RANKED.index("M"))
+WITHDRAWN = np.uint8(STATUSES.index("M"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lines:
+    """Totals of some lines of one shape: rows are lines, columns are areas in ordinal order (provinces, VN, regions).
+
+    ``said`` tells whether the area has a row, ``valued`` whether its value is not null; ``bounded`` whether ``low`` and
+    ``high`` (min and max) are not null. Values are ticks; ``rank`` indexes RANKED. ``own`` tells whether VN's own
+    statement has a value, ``rolled`` what the provinces add up to.
+    """
+
+    shape: Shape
+    line: NDArray[np.int64]
+    said: NDArray[np.bool_]
+    valued: NDArray[np.bool_]
+    value: NDArray[np.int64]
+    bounded: NDArray[np.bool_]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    reported: NDArray[np.int64]
+    expected: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+    own: NDArray[np.bool_]
+    rolled: NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Areas:
+    """What areas report themselves, ``[lines, areas]``: provinces and VN last, before any roll-up."""
+
+    said: NDArray[np.bool_]
+    valued: NDArray[np.bool_]
+    value: NDArray[np.int64]
+    base: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+
+
+def reduce_lines(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> Lines:
+    """Total ``lines`` (positions within the shape: indicator * breakdowns + breakdown) of a cube."""
+    own = _over_time(cube, shape, lines)
+    if not shape.by_province:
+        return _nation_only(shape, lines, own)
+    return _by_province(cube, shape, lines, own)
+
+
+def _over_time(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
+    def gather(cells: NDArray[Any]) -> NDArray[Any]:
+        region = cells[shape.first_cell : shape.first_cell + shape.lines * shape.width * shape.slots]
+        return region.reshape(shape.lines, shape.width, shape.slots)[lines]
+
+    version, ticks, base, status = (gather(a) for a in (cube.version, cube.ticks, cube.base, cube.status))
+    present = version > 0
+    valued = present & (status != WITHDRAWN)
+    rank = np.where(valued, RANK[status], MISSING)
+    cells = valued.sum(axis=2)
+    if shape.sums_over_time:
+        # The ticks of a withdrawn cell are 0.
+        value, last_base, last_rank = ticks.sum(axis=2), base.sum(axis=2), rank.min(axis=2)
+    else:
+        value, last_base, last_rank = (_last(a, valued) for a in (ticks, base, rank))
+    return _Areas(present.any(axis=2), cells > 0, value, last_base, cells, last_rank)
+
+
+def _last(values: NDArray[Any], valued: NDArray[np.bool_]) -> NDArray[Any]:
+    slots = valued.shape[2]
+    if slots == 1:
+        return values[:, :, 0]
+    last = slots - 1 - valued[:, :, ::-1].argmax(axis=2)
+    # Where no slot has a value, argmax is 0 and the last slot's contents are of no account: the caller masks them.
+    return np.take_along_axis(values, last[:, :, None], axis=2)[:, :, 0]
+
+
+def _nation_only(shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
+    value = np.where(own.valued, own.value, 0)
+    return Lines(
+        shape,
+        lines,
+        own.said,
+        own.valued,
+        value,
+        own.valued,
+        value,
+        value,
+        own.valued.astype(np.int64),
+        np.ones_like(value),
+        own.cells,
+        np.where(own.valued, own.rank, MISSING),
+        own.valued[:, 0],
+        np.zeros(len(lines), np.int64),
+    )
+
+
+def _by_province(cube: Cube, shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
+    map_ = cube.layout.map
+    nation = shape.width - 1
+    groups = [np.arange(nation)]
+    groups += [np.flatnonzero(np.array(map_.region_of) == region) for region in range(len(map_.regions))]
+    columns = shape.width + len(map_.regions)
+    said, valued, bounded = (np.zeros((len(lines), columns), np.bool_) for _ in range(3))
+    value, low, high, reported, expected, cells = (np.zeros((len(lines), columns), np.int64) for _ in range(6))
+    rank = np.full((len(lines), columns), MISSING, np.uint8)
+    provinces = slice(0, nation)
+    said[:, : shape.width] = own.said
+    valued[:, provinces] = bounded[:, provinces] = own.valued[:, provinces]
+    value[:, provinces] = np.where(own.valued, own.value, 0)[:, provinces]
+    low[:, provinces] = high[:, provinces] = value[:, provinces]
+    reported[:, provinces] = own.valued[:, provinces]
+    expected[:, provinces] = 1
+    cells[:, provinces] = own.cells[:, provinces]
+    rank[:, provinces] = np.where(own.valued, own.rank, MISSING)[:, provinces]
+    rolled = np.zeros(len(lines), np.int64)
+    for at, members in enumerate(groups):
+        column = nation + at
+        has = own.valued[:, members]
+        count = has.sum(axis=1)
+        reported[:, column] = count
+        expected[:, column] = len(members)
+        if shape.rollup is Rollup.NONE or not len(members):
+            continue
+        any_value = count > 0
+        part = value[:, members]
+        total = _roll_up(shape.rollup, part, own.base[:, members], has, count)
+        if at == 0:
+            rolled = total
+        said[:, column] |= own.said[:, members].any(axis=1)
+        valued[:, column] = bounded[:, column] = any_value
+        value[:, column] = total
+        low[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=1), 0)
+        high[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=1), 0)
+        cells[:, column] = own.cells[:, members].sum(axis=1)
+        rank[:, column] = rank[:, members].min(axis=1)
+    stated = own.valued[:, nation]
+    valued[stated, nation] = True
+    value[stated, nation] = own.value[stated, nation]
+    bounded[stated, nation] = False
+    cells[stated, nation] = own.cells[stated, nation]
+    rank[stated, nation] = own.rank[stated, nation]
+    return Lines(
+        shape,
+        lines,
+        said,
+        valued,
+        value,
+        bounded,
+        low,
+        high,
+        reported,
+        expected,
+        cells,
+        rank,
+        stated,
+        rolled,
+    )
+
+
+def _roll_up(
+    rollup: Rollup,
+    value: NDArray[np.int64],
+    base: NDArray[np.int64],
+    has: NDArray[np.bool_],
+    count: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Roll areas' values ``[lines, members]`` up to one a line; 0 where no member has a value."""
+    if rollup is Rollup.SUM:
+        return np.asarray(value.sum(axis=1))
+    if rollup is Rollup.MEAN:
+        return divide_half_even(value.sum(axis=1), np.maximum(count, 1))
+    return np.array(
+        [
+            weighted_mean(value[at, members].tolist(), base[at, members].tolist()) if members.any() else 0
+            for at, members in enumerate(has)
+        ],
+        np.int64,
+    )
+
+
+def divide_half_even(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Divide integers by positive ones, rounding halves to even."""
+    quotient, remainder = np.divmod(numerator, denominator)
+    # remainder - (denominator - remainder) cannot overflow where twice the remainder could.
+    above = remainder - (denominator - remainder)
+    return np.asarray(quotient + ((above > 0) | ((above == 0) & (quotient & 1 == 1))))
+
+
+def weighted_mean(values: Sequence[int], bases: Sequence[int]) -> int:
+    """Σ(value·base)/Σbase of ticks, rounded once, half to even; Python's integers, since products pass 64 bits."""
+    weight = sum(bases)
+    quotient, remainder = divmod(sum(value * base for value, base in zip(values, bases, strict=True)), weight)
+    above = 2 * remainder - weight
+    return quotient + (above > 0 or (above == 0 and quotient & 1 == 1))

@@ -1,0 +1,204 @@
+"""The whole system for tests: broker, database engine, workers and feed as real processes, on free ports, by pid."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy import topics as broker
+from deploy.local.ports import free_port
+from schemas import topics
+from schemas.catalogue import Catalogue, load
+from tests.support.clickhouse import running_clickhouse
+from tests.support.kafka import running_kafka
+from tests.support.wait import wait_for
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+CHECK_SECONDS = 300.0
+
+
+class Process:
+    """One `gris …` process: output in a file, stopped or killed by its own pid."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "deploy.cli", *arguments],
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self._child.pid
+
+    def alive(self) -> bool:
+        """Tell whether it still runs."""
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._child.kill()
+        self._child.wait(STOP_SECONDS)
+
+    def stop(self) -> int:
+        """End it in order and answer its exit code; by force when it does not end in time."""
+        if self.alive():
+            self._child.send_signal(signal.SIGTERM)
+        try:
+            return self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(
+                f"a process did not stop on SIGTERM within {STOP_SECONDS:.0f} s: {self.tail()}"
+            ) from None
+
+    def tail(self, lines: int = 20) -> str:
+        """Answer the end of what it said."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Stack:
+    """Broker and database that run already, and the workers and the feed one starts on them."""
+
+    def __init__(self, folder: Path, bootstrap: str, clickhouse: str, catalogue: Path | None) -> None:
+        self.folder = folder
+        self.bootstrap = bootstrap
+        self.clickhouse = clickhouse
+        self.catalogue: Catalogue = load(catalogue)
+        self.environment = {"GRIS_KAFKA": bootstrap, "GRIS_CLICKHOUSE": clickhouse}
+        if catalogue is not None:
+            self.environment["GRIS_CATALOGUE"] = str(catalogue)
+        self.metrics: dict[str, str] = {}
+        self.feed_url = ""
+        self._processes: list[Process] = []
+        self._http = httpx.Client(timeout=30)
+
+    def prepare(self) -> None:
+        """Make the topics and the tables."""
+        broker.ensure(self.bootstrap, topics.specs(self.catalogue))
+        self.run("migrate")
+
+    def run(self, *arguments: str, within: float = CHECK_SECONDS, code: int = 0) -> str:
+        """Run a `gris` command to its end; it must exit with ``code``. Answers what it printed."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", *arguments],
+            env=os.environ | self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=within,
+        )
+        assert ran.returncode == code, (
+            f"gris {' '.join(arguments)} exited {ran.returncode}:\n{ran.stdout}\n{ran.stderr}"
+        )
+        return ran.stdout
+
+    def worker(self, name: str = "worker-1", *, ready: bool = True, **settings: str) -> Process:
+        """Start a worker; a worker of the same name takes the dead one's place in the group."""
+        port = free_port()
+        own = {"GRIS_WORKER_ID": name, "GRIS_METRICS_PORT": str(port)} | settings
+        process = self._start(name, own, "worker")
+        self.metrics[name] = f"http://127.0.0.1:{port}"
+        if ready:
+            self.wait_ready(process, f"{self.metrics[name]}/readyz")
+        return process
+
+    def feed(self) -> Process:
+        """Start the feed."""
+        port = free_port()
+        process = self._start("feed", {"GRIS_FEED_PORT": str(port)}, "feed")
+        self.feed_url = f"http://127.0.0.1:{port}"
+        self.wait_ready(process, f"{self.feed_url}/readyz")
+        return process
+
+    def wait_ready(self, process: Process, url: str) -> None:
+        """Return when the process says it is ready; fail with its last words when it dies or takes too long."""
+
+        def ready() -> bool:
+            assert process.alive(), f"it died while starting:\n{process.tail()}"
+            with contextlib.suppress(httpx.TransportError):
+                return self._http.get(url).status_code == httpx.codes.OK
+            return False
+
+        try:
+            wait_for(ready, f"{url} to be ready", within=START_SECONDS)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{process.tail()}") from late
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask the feed."""
+        return self._http.get(f"{self.feed_url}{path}")
+
+    def query(self, sql: str) -> list[list[Any]]:
+        """Ask ClickHouse over its plain HTTP interface: rows of JSON values, 64-bit integers as numbers."""
+        answer = self._http.post(
+            self.clickhouse.rpartition("/")[0],
+            params={"database": "gris", "output_format_json_quote_64bit_integers": "0"},
+            content=f"{sql} FORMAT JSONCompact".encode(),
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+        rows: list[list[Any]] = json.loads(answer.content)["data"]
+        return rows
+
+    def ledger(self) -> dict[tuple[str, int], tuple[int, int, int, int]]:
+        """Read next_offset, accepted, rejected, skipped by topic and partition."""
+        rows = self.query("SELECT topic, partition, next_offset, accepted, rejected, skipped FROM ledger FINAL")
+        return {(row[0], row[1]): (row[2], row[3], row[4], row[5]) for row in rows}
+
+    def stored(self) -> int:
+        """Count the records the ledger has passed."""
+        return sum(row[0] for row in self.ledger().values())
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Ask the broker where the event topics end."""
+        return broker.ends(
+            self.bootstrap, [spec.name for spec in topics.specs(self.catalogue) if "events" in spec.name]
+        )
+
+    def wait_caught_up(self, *, within: float = 120.0, alive: Sequence[Process] = ()) -> None:
+        """Return when the ledger has reached the ends of all event topics; ``alive`` must not die meanwhile."""
+        ends = {place: end for place, end in self.ends().items() if end}
+
+        def caught_up() -> bool:
+            for process in alive:
+                assert process.alive(), f"a worker died:\n{process.tail()}"
+            ledger = self.ledger()
+            return all(place in ledger and ledger[place][0] >= end for place, end in ends.items())
+
+        try:
+            wait_for(caught_up, f"the ledger to reach {ends}", within=within, every=0.1)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.ledger()}\n" + "\n".join(p.tail() for p in alive)) from late
+
+    def stop(self) -> None:
+        """End every process that was started and still runs."""
+        self._http.close()
+        for process in reversed(self._processes):
+            if process.alive():
+                process.stop()
+
+    def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:
+        process = Process(self.folder / f"{name}.log", self.environment | settings, *arguments)
+        self._processes.append(process)
+        return process
+
+
+@contextlib.contextmanager
+def running_stack(folder: Path, catalogue: Path | None = None) -> Iterator[Stack]:
+    """Run a broker and a database, migrated and with the topics of ``catalogue`` (None: the bundled one)."""
+    with running_kafka(folder / "kafka") as kafka, running_clickhouse(folder / "clickhouse") as url:
+        stack = Stack(folder, kafka.bootstrap, f"{url}/gris", catalogue)
+        try:
+            stack.prepare()
+            yield stack
+        finally:
+            stack.stop()
