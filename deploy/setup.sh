@@ -100,7 +100,7 @@ need_venv() {
         "$python" -m venv --clear "$venv" || fail "$python cannot make a virtual environment in $venv."
     fi
     say "Installing the Python packages into .venv (about a minute, only when they change) …"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --no-deps --require-hashes \
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --no-compile --no-deps --require-hashes \
         -r "$checkout/deploy/requirements.txt" || fail "The Python packages could not be installed: see above."
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input --no-deps --no-build-isolation \
         --editable "$checkout" || fail "The project itself could not be installed into .venv: see above."

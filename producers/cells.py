@@ -104,9 +104,7 @@ def _whole(column: str, cell: Cell) -> int:
         value = int(text.partition(".")[0])
         if value in INT32:
             return value
-    raise CellError(
-        CellReason.BAD_NUMBER, column, f"found {quote(text)}; write a whole number, 0 at first."
-    )
+    raise CellError(CellReason.BAD_NUMBER, column, f"found {quote(text)}; write a whole number, 0 at first.")
 
 
 def _status(column: str, cell: Cell) -> str:

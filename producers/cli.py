@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from producers.publish import Report, Tell
 
 REFUSED, USAGE, TRY_AGAIN = 1, 2, 75  # 75 is EX_TEMPFAIL of sysexits.h
+SAMPLE = Path(__file__).resolve().parents[1] / ".gris" / "sample"
 SHOWN = 50  # rows of a table at a terminal; --json gives all
 
 
@@ -38,9 +39,9 @@ def publish(
 ) -> None:
     """Publish the rows of CSV, XLSX or JSON Lines files as an agency's statements.
 
-    Every row is judged first, by the worker's own rules. The good ones are published, the others are shown with what to
-    do. Exit code: 0 all rows accepted, 1 some refused (the good ones are in), 2 a file or option cannot be used (nothing
-    is in), 75 the broker could not be reached or did not confirm every row in time (shown; publish those again).
+    Every row is judged first, by the worker's own rules. The good ones are published, the others are shown with what
+    to do. Exit code: 0 all rows accepted, 1 some refused (the good ones are in), 2 a file or option cannot be used
+    (nothing is in), 75 the broker could not be reached or did not confirm every row in time (publish those again).
     """
     from producers.publish import Request, new_submission, publish_files  # noqa: PLC0415
     from producers.settings import PublisherSettings  # noqa: PLC0415
@@ -104,21 +105,99 @@ def _show(report: "Report") -> None:
 
     console = Console()
     for file in report.files:
-        wrong = [(row.row, row.column, row.reason, row.detail) for row in file.refused]
-        wrong += [(row.row, "", "NOT_CONFIRMED", row.detail) for row in file.unconfirmed]
-        if wrong:
+        if file.refused:
             table = Table("row", "column", "reason", "detail", title=escape(file.file), title_justify="left")
-            for number, column, reason, detail in wrong[:SHOWN]:
-                table.add_row(str(number), column, reason, escape(detail))
+            for row in file.refused[:SHOWN]:
+                table.add_row(str(row.row), row.column, row.reason, escape(row.detail))
             console.print(table)
-        if len(wrong) > SHOWN:
-            console.print(f"… and {len(wrong) - SHOWN} more rows; --json gives all of them.")
+        if len(file.refused) > SHOWN:
+            click.echo(f"… and {len(file.refused) - SHOWN} more rows; --json gives all of them.")
+        for detail in dict.fromkeys(row.detail for row in file.unconfirmed):
+            numbers = _ranges([row.row for row in file.unconfirmed if row.detail == detail])
+            click.echo(f"Rows {numbers}: {detail}")
         outcome = f"{file.rows} rows, {file.accepted} acceptable, {len(file.refused)} refused"
         if not report.dry_run:
             outcome += f", {file.published} published, {len(file.unconfirmed)} not confirmed"
-        console.print(escape(f"{file.file}: {outcome}"), highlight=False)
-    console.print(escape(f"Agency {report.agency}, submission {report.submission}."), highlight=False)
+        click.echo(f"{file.file}: {outcome}")
+    click.echo(f"Agency {report.agency}, submission {report.submission}.")
     if report.dry_run:
-        console.print("Dry run: nothing was published.")
+        click.echo("Dry run: nothing was published.")
     if report.unconfirmed:
-        console.print("Publish the rows that are not confirmed again: a statement that arrives twice counts once.")
+        click.echo("Publish the rows that are not confirmed again: a statement that arrives twice counts once.")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers as people do: 2-5, 7."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Days, --end the last.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="The last day. Default: yesterday in Viet Nam.")
+@click.option("--seed", type=int, default=2020, show_default=True, help="The same seed tells the same week.")
+@click.option("--speed", default="max", show_default=True, help="Events a second, or max.")
+@click.option("--live", is_flag=True, help="Then go on with the running day, until interrupted.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=SAMPLE, help="Folder of the CSV files."
+)
+@click.option("--no-publish", is_flag=True, help="Only write the files.")
+def sample(days: int, end: dt.datetime | None, seed: int, speed: str, live: bool, out: Path, no_publish: bool) -> None:
+    """Publish a believable week of every connected indicator, and write it down as one CSV file per agency.
+
+    A handful of rows are mistakes made on purpose, which the worker rejects: mistakes.jsonl in the folder names them.
+    """
+    from producers.sample import publish_live, publish_week  # noqa: PLC0415
+    from producers.settings import PublisherSettings  # noqa: PLC0415
+
+    if live and no_publish:
+        raise click.UsageError("--live publishes; leave out --no-publish.")
+    pace = _pace(speed)
+    lost: tuple[str, ...] = ()
+    try:
+        settings = PublisherSettings.read()
+        with _progress(quiet=False) as tell:
+            week = publish_week(
+                settings,
+                out,
+                lambda done, total: tell("publishing", done, total),
+                end=end.date() if end else None,
+                days=days,
+                seed=seed,
+                speed=pace,
+                publish=not no_publish,
+            )
+        lost = week.unconfirmed
+        agencies = ", ".join(f"{agency} {rows}" for agency, rows in week.agencies.items())
+        click.echo(f"{week.events} events up to {week.end} in {week.folder} ({agencies}).")
+        click.echo(f"{week.confirmed} published, {week.mistakes} of all are mistakes on purpose; {week.seconds:.1f} s.")
+        if live:
+            click.echo("Going on live; stop with Ctrl-C.")
+            with _progress(quiet=False) as tell, contextlib.suppress(KeyboardInterrupt):
+                for moment in publish_live(settings, out, seed=seed, speed=pace):
+                    tell("live", moment.confirmed, None)
+                    lost += moment.unconfirmed
+    except GrisError as error:
+        _give_up(error, as_json=False)
+    if lost:
+        shown = "\n".join(lost[:SHOWN])
+        click.echo(f"Error: {len(lost)} events are not confirmed; run it again, it tells the same:\n{shown}", err=True)
+        raise SystemExit(TRY_AGAIN)
+
+
+def _pace(speed: str) -> float | None:
+    """Read --speed: events a second, None for all at once."""
+    if speed == "max":
+        return None
+    try:
+        pace = float(speed)
+    except ValueError:
+        pace = 0.0
+    if not 0.0 < pace < float("inf"):
+        raise click.UsageError(f"--speed {speed}: give a number above 0, or max.")
+    return pace

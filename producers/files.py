@@ -127,31 +127,34 @@ def _delimiter(header: str) -> str:
 
 
 def _workbook(path: Path) -> Iterator[Row]:
-    """Read the first sheet; formulas by the values that the spreadsheet last computed."""
     header: tuple[str, ...] = ()
+    for number, cells in _sheet(path):
+        if all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells):
+            continue
+        if not header:
+            header = _header(path, cells)
+        else:
+            yield _row(number, header, cells)
+    if not header:
+        raise UnreadableFile(f"{path.name}: the first sheet is empty; put the table there.")
+
+
+def _sheet(path: Path) -> Iterator[tuple[int, list[Cell]]]:
+    """Read the first sheet with its row numbers; formulas by the values that the spreadsheet last computed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of extensions that only matter to writers
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
+        # As an open file: given a path, openpyxl goes by its suffix.
+        with path.open("rb") as file:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of extensions that only matter to writers
+                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # some programs write a wrong size; read what there is
             for number, line in enumerate(sheet.iter_rows(), 1):
-                cells = [_seen(cell) for cell in line]
-                if all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells):
-                    continue
-                if not header:
-                    header = _header(path, cells)
-                else:
-                    yield _row(number, header, cells)
-        finally:
-            book.close()
+                yield number, [_seen(cell) for cell in line]
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError, TypeError, EOFError, OSError, ParseError) as error:
         raise UnreadableFile(
             f"{path.name} is not a workbook that can be read ({type(error).__name__}): save it again as .xlsx."
         ) from error
-    if not header:
-        raise UnreadableFile(f"{path.name}: the first sheet is empty; put the table there.")
 
 
 def _seen(cell: Any) -> Cell:

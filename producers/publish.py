@@ -14,7 +14,7 @@ from pathlib import Path
 from producers.cells import Defaults
 from producers.files import Row, rows
 from producers.judge import Encoded, Judge, RowRefusal
-from producers.publisher import Failure, Message, Publisher
+from producers.publisher import Failure, Message, Publisher, listening
 from producers.settings import PublisherSettings
 from schemas.catalogue import Catalogue
 from schemas.errors import Fatal, Retry
@@ -146,11 +146,13 @@ def _messages(topic: str, readings: Sequence[_Reading], schema_id: int) -> Itera
 
 
 def _partitions_or_one(topic: str, settings: PublisherSettings) -> int:
+    if not listening(settings.kafka):
+        return 1  # a dry run needs no broker; our own placement is right for any number of partitions
     try:
         with Publisher(settings, deadline=PROBE) as publisher:
             return publisher.partitions(topic)
     except (Retry, Fatal):
-        return 1  # a dry run needs no broker; our own placement is right for any number of partitions
+        return 1
 
 
 def _report(request: Request, readings: Sequence[_Reading], failures: dict[object, Failure]) -> Report:

@@ -9,12 +9,14 @@ import collections
 import contextlib
 import dataclasses
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from kafka import KafkaProducer, errors
+from kafka.net.compat import KafkaNetClient
 from kafka.partitioner import Partitioner
 
 from producers.settings import PublisherSettings
@@ -23,7 +25,11 @@ from schemas.partition import partition_for
 
 MAX_REQUEST = 16 << 20  # bytes: max.message.bytes of the topics of events
 BATCH = 256 << 10  # bytes: batches of thousands of events compress well and cost the broker one append
+LINGER_MS = 5
 IN_FLIGHT = 20_000  # records: what kafka-python would otherwise hold without limit
+KAFKA_PORT = "9092"  # where none is given
+LISTENING = 1.0  # seconds for a connection
+POLL = 0.1  # seconds between two looks
 CONNECT = 10.0  # seconds to reach the broker, at most
 TELL_EVERY = 1_000  # records between two calls of the progress callback
 
@@ -47,6 +53,9 @@ class Failure:
 
     row: object
     error: GrisError
+
+    def __str__(self) -> str:
+        return f"{self.row}: {self.error}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +88,19 @@ class Publisher:
         """Connect within ``deadline`` seconds (and 10); Retry when no broker answers, Fatal when it refuses us."""
         self._servers = settings.kafka
         self._deadline = deadline
-        milliseconds = max(1, round(deadline * 1000))
+        # Asked first because kafka-python leaks a socket with every connection that is refused.
+        until = time.monotonic() + min(deadline, CONNECT)
+        while not listening(self._servers):
+            if time.monotonic() >= until:
+                raise Retry(f"Nothing listens at {self._servers}: is the broker up, and is GRIS_KAFKA right?")
+            time.sleep(POLL)
+        opened: list[KafkaNetClient] = []
+
+        def client(**configs: object) -> KafkaNetClient:
+            opened.append(KafkaNetClient(**configs))
+            return opened[-1]
+
+        milliseconds = max(2 * LINGER_MS, round(deadline * 1000))
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=settings.kafka.split(","),
@@ -90,18 +111,21 @@ class Publisher:
                 partitioner=ByKey(),
                 max_request_size=MAX_REQUEST,
                 batch_size=BATCH,
-                linger_ms=5,
+                linger_ms=LINGER_MS,
                 delivery_timeout_ms=milliseconds,
-                request_timeout_ms=min(30_000, milliseconds),
+                request_timeout_ms=min(30_000, milliseconds - LINGER_MS),  # or kafka-python refuses the two
                 max_block_ms=min(round(CONNECT * 1000), milliseconds),
                 bootstrap_timeout_ms=min(round(CONNECT * 1000), milliseconds),
                 allow_auto_create_topics=False,
                 metrics_enabled=False,
+                kafka_client=client,
                 **_identity(settings),
             )
-        except errors.KafkaError as error:
-            raise mapped(error, f"The broker at {self._servers} cannot be reached (GRIS_KAFKA)") from error
-        except (OSError, ValueError) as error:
+        except (errors.KafkaError, OSError, ValueError) as error:
+            for half_open in opened:  # kafka-python leaves the sockets of a failed start to the garbage collector
+                half_open.close()
+            if isinstance(error, errors.KafkaError):
+                raise mapped(error, f"The broker at {self._servers} cannot be reached (GRIS_KAFKA)") from error
             raise Fatal(f"The broker at {self._servers} cannot be used: {error}. Check GRIS_KAFKA.") from error
 
     def partitions(self, topic: str) -> int:
@@ -109,7 +133,7 @@ class Publisher:
         try:
             return len(self._producer.partitions_for(topic))
         except errors.KafkaTimeoutError as error:
-            if self._producer.bootstrap_connected():
+            if listening(self._servers):
                 raise Fatal(f"The broker has no topic {topic}: `gris up --bare` makes the topics.") from error
             raise mapped(error, f"The broker at {self._servers} does not answer (GRIS_KAFKA)") from error
         except errors.KafkaError as error:
@@ -172,6 +196,17 @@ class Publisher:
         except errors.KafkaError as error:
             return mapped(error, "Not confirmed")
         return None
+
+
+def listening(servers: str) -> bool:
+    """Say at once whether anything listens at one of ``servers`` ("host:port,host:port"), as a broker would."""
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not port.isdecimal():
+            host, port = server.strip(), KAFKA_PORT
+        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), LISTENING):
+            return True
+    return False
 
 
 def mapped(error: errors.KafkaError, what: str) -> GrisError:

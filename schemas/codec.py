@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.codec_buffer import Buffer, Ints
-from schemas.codec_columns import EVENT_COLUMNS, Plan, columns_of, plan, read, take
+from schemas.codec_columns import EVENT_COLUMNS, columns_of, read, take
 from schemas.codec_lines import decode_line, decode_rejected, encode_event, encode_line, encode_rejected
+from schemas.codec_plan import Plan, plan
 from schemas.codec_reference import EventReader, Row, frame_fault, unknown_schema
 from schemas.codec_schema import HEADER, MAGIC, STATUSES, UnknownSchema, WriterSchema
 from schemas.reasons import Refusal
@@ -135,6 +136,7 @@ class _Block:
     def decoded(self) -> Decoded:
         """Put all parts in the order of the block."""
         if self._odd or not self._parts:
+            self._odd.sort(key=lambda odd: odd[0])
             at = np.array([position for position, _ in self._odd], np.int64)
             self._parts.append((at, columns_of([row for _, row in self._odd])))
         rows = np.concatenate([positions for positions, _ in self._parts])

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.codec_buffer import Buffer, Bytes, Flags, Ints, Walk
+from schemas.codec_buffer import Buffer, Flags, Ints, Walk
+from schemas.codec_plan import NOT_OURS, Field, Plan
 from schemas.codec_reference import Row
-from schemas.codec_schema import STATUSES, WriterSchema, branches, define, event, resolves
+from schemas.codec_schema import STATUSES
 
 # One row per event. Text is valid UTF-8; value, base and note are null where the event says null (NaN is a value);
 # status is the index in STATUSES; observed_at is the raw long in milliseconds.
@@ -33,31 +34,7 @@ EVENT_COLUMNS = pa.schema(
     ]
 )
 
-SIMPLE = frozenset({"string", "bytes", "double", "float", "int", "long", "boolean", "enum"})
-NOT_OURS = 255  # a writer's symbol that is no status of ours
 ASCII = 0x80
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a writer schema that the fast path can read.
-
-    ``kind`` is its Avro type; ``null`` the index of the null branch when it is optional; ``column`` our field it is
-    read as, None when it is skipped; ``symbols`` maps an enum's symbols to indices in STATUSES (0 when it is skipped).
-    """
-
-    kind: str
-    null: int | None
-    column: str | None
-    symbols: Bytes
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """How to read a writer schema in columns: its fields in order, and our defaults for the columns it lacks."""
-
-    fields: tuple[Field, ...]
-    defaults: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,39 +43,6 @@ class Columns:
 
     sure: Flags
     batch: pa.RecordBatch
-
-
-def plan(writer: WriterSchema) -> Plan | None:
-    """Plan the fast path for a schema that resolves to ours; None when some field of it needs the reference."""
-    ours = {field["name"]: field for field in event().schema["fields"]}
-    fields = [_field(each["name"], each["type"], ours.get(each["name"]), writer) for each in writer.schema["fields"]]
-    if None in fields:
-        return None
-    written = {each["name"] for each in writer.schema["fields"]}
-    return Plan(
-        tuple(each for each in fields if each is not None),
-        {name: field["default"] for name, field in ours.items() if name not in written},
-    )
-
-
-def _field(name: str, kind: Any, ours: Any, writer: WriterSchema) -> Field | None:
-    options = branches(kind)
-    null = options.index("null") if len(options) == 2 and options.count("null") == 1 else None  # noqa: PLR2004
-    if len(options) > 1 and null is None:
-        return None
-    definition = define(options[0] if null is None else options[1 - null], writer)
-    simple = definition if isinstance(definition, str) else definition["type"]
-    if simple not in SIMPLE:
-        return None
-    symbols = definition["symbols"] if simple == "enum" else ()
-    if ours is None:
-        return Field(simple, null, None, np.zeros(len(symbols), np.uint8))
-    read = branches(ours["type"])
-    own_type = read[-1] if isinstance(read[-1], str) else read[-1]["type"]
-    if simple != own_type or (null is not None and "null" not in read) or not resolves(definition, read[-1], writer):
-        return None
-    own = [STATUSES.index(each) if each in STATUSES else NOT_OURS for each in symbols]
-    return Field(simple, null, name, np.array(own, np.uint8))
 
 
 def read(buffer: Buffer, starts: Ints, stops: Ints, how: Plan) -> Columns:
@@ -241,7 +185,7 @@ def _without_bad_texts(columns: Columns, texts: list[pa.Array]) -> Columns:
 def _not_utf8(text: pa.Array) -> Iterator[int]:
     for row, raw in enumerate(text.view(pa.binary()).to_pylist()):
         try:
-            raw is None or raw.decode()
+            (raw or b"").decode()
         except UnicodeDecodeError:
             yield row
 

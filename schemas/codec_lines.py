@@ -2,15 +2,15 @@
 
 import datetime as dt
 import io
-import json
 import struct
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import fastavro
 
-from schemas.codec_schema import EVENT_ID, HEADER, LINE_ID, MAGIC, REJECTED_ID, STATUSES, bundled_text
+from schemas.codec_schema import EVENT_ID, HEADER, LINE_ID, MAGIC, REJECTED_ID, STATUSES, bundled
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MILLISECOND = dt.timedelta(milliseconds=1)
@@ -19,6 +19,7 @@ INT_BITS, LONG_BITS = 32, 64
 NULL = b"\x00"  # the null branch of our unions
 PRESENT = b"\x02"  # their other branch
 END = b"\x00"  # an empty block ends an array
+TICK = Decimal("0.0001")
 TICKS = struct.Struct(">cBq")  # the branch, the length 8 as a zigzag varint, the ticks
 DOUBLE = struct.Struct("<cd")
 
@@ -99,7 +100,13 @@ def encode_line(
 
 def decode_line(framed: bytes) -> dict[str, Any]:
     """Decode a ReportLine: ``bucket`` a date, ``updated_at`` aware, values Decimal or None. Raises ValueError."""
-    return _decode(LINE_ID, framed)
+    line = _decode(LINE_ID, framed, "updated_at")
+    line["bucket"] = EPOCH.date() + dt.timedelta(days=line["bucket"])
+    for area in line["areas"]:
+        for name in ("value", "min", "max"):
+            if area[name] is not None:
+                area[name] = int.from_bytes(area[name], signed=True) * TICK
+    return line
 
 
 def encode_rejected(record: Mapping[str, object]) -> bytes:
@@ -116,22 +123,25 @@ def encode_rejected(record: Mapping[str, object]) -> bytes:
 
 def decode_rejected(framed: bytes) -> dict[str, Any]:
     """Decode a RejectedEvent; ``received_at`` is aware. Raises ValueError."""
-    return _decode(REJECTED_ID, framed)
+    return _decode(REJECTED_ID, framed, "received_at")
 
 
-def _decode(schema_id: int, framed: bytes) -> dict[str, Any]:
+def _decode(schema_id: int, framed: bytes, instant: str) -> dict[str, Any]:
+    """Decode with fastavro, whose own logical types take most of the time of a line: only ``instant`` is made one."""
     if framed[:HEADER] != _frame(schema_id):
         raise ValueError(f"the record is not framed with schema id {schema_id}; is this the right topic?")
     body = io.BytesIO(framed[HEADER:])
     try:
-        return dict(fastavro.schemaless_reader(body, _schema(schema_id), None))  # type: ignore[arg-type]
+        record: Any = fastavro.schemaless_reader(body, _schema(schema_id), None)
+        record[instant] = EPOCH + record[instant] * MILLISECOND
     except (EOFError, LookupError, OverflowError) as error:
         raise ValueError(f"the record does not follow schema {schema_id}: {type(error).__name__}") from error
+    return dict(record)
 
 
 @cache
-def _schema(schema_id: int) -> Any:
-    return fastavro.parse_schema(json.loads(bundled_text(schema_id) or "null"))
+def _schema(schema_id: int) -> dict[str, Any]:
+    return bundled(schema_id).schema
 
 
 @cache

@@ -6,7 +6,8 @@ from typing import Any
 
 import fastavro
 
-from schemas.codec_schema import HEADER, MAGIC, UnknownSchema, WriterSchema, event, why_unresolved
+from schemas.codec_resolution import why_unresolved
+from schemas.codec_schema import HEADER, MAGIC, UnknownSchema, WriterSchema, event
 from schemas.codec_walk import BrokenError, Walk, field_steps, read_number
 from schemas.reasons import Reason, Refusal, quote
 from schemas.registry import SchemaSource

@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from schemas.codec_schema import WriterSchema, branches, define, event, resolves
+from schemas.codec_resolution import resolves
+from schemas.codec_schema import WriterSchema, branches, define, event
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_BITS = 64
@@ -144,7 +145,7 @@ class _Compiler:
         """Compile any type."""
         if isinstance(kind, list):
             return _union([self.step(each) for each in kind])
-        definition = define(kind, self._writer)
+        definition = define(kind, self._writer.names)
         return PRIMITIVES[definition] if isinstance(definition, str) else self._complex(definition)
 
     def _complex(self, definition: Any) -> Step:
@@ -162,7 +163,7 @@ class _Compiler:
                 return self._record(definition)
 
     def _read_as(self, kind: Any, read: Any) -> Step:
-        definition = define(kind, self._writer)
+        definition = define(kind, self._writer.names)
         if not resolves(kind, read, self._writer):
             return _unreadable(str(definition if isinstance(definition, str) else definition["type"]))
         if isinstance(definition, dict) and definition["type"] == "enum":

@@ -15,6 +15,7 @@ Number = TypeVar("Number", bound=np.generic)
 ARROW_TYPES = {
     np.dtype(np.uint8): pa.uint8(),
     np.dtype(np.int32): pa.int32(),
+    np.dtype(np.uint32): pa.uint32(),
     np.dtype(np.int64): pa.int64(),
     np.dtype(np.uint64): pa.uint64(),
     np.dtype(np.float64): pa.float64(),
@@ -54,17 +55,25 @@ def text_bytes(column: pa.Array) -> tuple[bytes, npt.NDArray[np.int32]]:
     return run, np.diff(ends)
 
 
-def arrow(values: npt.NDArray[np.generic], kind: pa.DataType | None = None) -> pa.Array:
-    """Give a numpy array to Arrow without a copy, as its own type or as ``kind`` of the same width; no nulls."""
+def arrow(
+    values: npt.NDArray[np.generic], kind: pa.DataType | None = None, present: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Give a numpy array to Arrow without a copy, as its own type or a ``kind`` of its width; null if not present."""
     values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(kind or ARROW_TYPES[values.dtype], len(values), [None, pa.py_buffer(values)])
+    mask = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind or ARROW_TYPES[values.dtype], len(values), [mask, pa.py_buffer(values)])
 
 
 def strings(texts: Sequence[str]) -> pa.Array:
     """Give a few texts to Arrow; no nulls."""
-    raw = [text.encode() for text in texts]
-    ends = np.cumsum([0, *map(len, raw)], dtype=np.int32)
-    return pa.Array.from_buffers(pa.string(), len(raw), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(raw))])
+    return byte_strings([text.encode() for text in texts], pa.string())
+
+
+def byte_strings(texts: Sequence[bytes], kind: pa.DataType | None = None) -> pa.Array:
+    """Give bytes to Arrow, as binary or as the string type ``kind``; no nulls, less than 2 GiB in all."""
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(kind or pa.binary(), len(texts), buffers)
 
 
 def _unpack(buffer: pa.Buffer, offset: int, count: int) -> npt.NDArray[np.bool_]:

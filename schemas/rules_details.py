@@ -133,11 +133,12 @@ def _out_of_range(found: Found, catalogue: Catalogue) -> str:
 
 def _too_precise(found: Found, catalogue: Catalogue) -> str:
     decimals = _indicator(found, catalogue).decimals
-    return f"found {found.value!r}, allowed are {decimals} decimals: round before sending"
+    allowed = f"allowed are at most {decimals} decimals" if decimals else "allowed is a whole number"
+    return f"found {found.value!r}, {allowed}: round before sending"
 
 
 def _base_required(found: Found, _: Catalogue) -> str:
-    return f"found null, but {found.indicator} is a ratio: send its denominator as base"
+    return f"found null, but the values of {found.indicator} are weighted by their base: send the denominator"
 
 
 def _bad_base(found: Found, _: Catalogue) -> str:

@@ -28,13 +28,13 @@ def check(*, as_json: bool) -> None:
     """Prove conservation per partition and recompute every total from the observations; exit 1 on any difference."""
     from schemas.catalogue import load  # noqa: PLC0415 - `gris --help` must not wait for pyarrow
     from schemas.settings import Settings  # noqa: PLC0415
-    from sinks.clickhouse import check_print  # noqa: PLC0415
+    from sinks.clickhouse import check_view  # noqa: PLC0415
     from sinks.clickhouse.client import connect  # noqa: PLC0415
 
     settings = Settings.read()
     catalogue = load(settings.catalogue)
     client = connect(settings.clickhouse)
-    report = check_print.run(client, catalogue, as_json=as_json)
+    report = check_view.run(client, catalogue, as_json=as_json)
     client.close()
     sys.exit(0 if report.clean else 1)
 

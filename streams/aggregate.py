@@ -11,6 +11,7 @@ import pyarrow as pa
 from faust.types import TP
 
 from schemas.catalogue import Catalogue, Indicator
+from schemas.errors import Fatal
 from sinks.clickhouse import queries
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
@@ -96,6 +97,11 @@ class Aggregator:
             partition = self._held(judged)
             if partition is None:
                 return
+            if judged.follows != partition.state.position.next_offset:
+                raise Fatal(
+                    f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it again,"
+                    " and please report it."
+                )
             await self._read_back(partition.state, judged)
             if self._held(judged) is None:
                 return

@@ -3,6 +3,8 @@
 The agents never raise: Faust would acknowledge what they were given. They refuse, wait in place, or stop the process.
 """
 
+import asyncio
+import signal
 from collections.abc import Awaitable
 from typing import Any, cast
 
@@ -45,9 +47,11 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
     judged = app.channel(maxsize=QUEUED_BLOCKS)
 
     async def stop(fatal: Fatal) -> None:
+        """Stop the process the ordinary way; its last word is the sentence. Never returns: no event counts as done."""
         parts.health.fatal = fatal
         log.critical("stopping", reason=str(fatal))
-        await app.crash(fatal)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.Event().wait()
 
     async def guard(work: Awaitable[None]) -> None:
         try:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -49,6 +49,8 @@ class Fetched:
     tp: TP
     opening: int
     records: Sequence[Any]
+    follows: int
+    """The offset after the block delivered before this one, or the opening's start: a lost block breaks the chain."""
     end: int
     """The partition's end offset as the broker last told it."""
 
@@ -79,6 +81,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._openings: dict[TP, int] = {}
+        self._delivered: dict[TP, int] = {}
         self._opened = 0
         self._opening = asyncio.Event()
 
@@ -111,6 +114,7 @@ class Consumer(driver.Consumer):
         for tp in start:
             self._opened += 1
             self._openings[tp] = self._opened
+            self._delivered[tp] = start[tp]
         self.resume_partitions(start)
         self._opening.set()
         return {tp: self._openings[tp] for tp in start}
@@ -141,7 +145,9 @@ class Consumer(driver.Consumer):
             # position; the partition will be, or was, read again from the ledger's.
             if not batch or opening is None or before.get(tp) != opening:
                 continue
-            first = batch[0]
+            first, follows = batch[0], self._delivered[tp]
+            self._delivered[tp] = batch[-1].offset + 1
+            end = self.highwater(tp) or batch[-1].offset + 1
             yield (
                 tp,
                 ConsumerMessage(
@@ -152,7 +158,7 @@ class Consumer(driver.Consumer):
                     first.timestamp_type,
                     [],
                     None,
-                    Fetched(tp, opening, batch, self.highwater(tp) or batch[-1].offset + 1),  # type: ignore[arg-type]
+                    Fetched(tp, opening, batch, follows, end),  # type: ignore[arg-type]
                     None,
                     0,
                     0,
@@ -164,7 +170,9 @@ class Consumer(driver.Consumer):
 
     async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""
-        held = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in self._openings}
+        held = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in self._openings
+        }
         if not held:
             return
         thread = self._thread

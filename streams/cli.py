@@ -17,7 +17,10 @@ def worker() -> None:
     structlog.get_logger(__name__).info("starting", **settings.masked())
     parts = compose(settings)
     app = create_app(settings, parts)
-    runner = faust.Worker(app, override_logging=False, redirect_stdouts=False, loglevel="WARNING", console_port=0)
-    runner.execute_from_commandline()
-    if parts.health.fatal is not None:
-        raise parts.health.fatal
+    runner = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel="WARNING")
+    try:
+        runner.execute_from_commandline()
+    except SystemExit:
+        if parts.health.fatal is not None:
+            raise parts.health.fatal from None
+        raise

@@ -137,7 +137,7 @@ class Partition:
         next_offset = int(block.offsets[-1]) + 1
         order = np.argsort(accepted.day, kind="stable")
         days, starts = np.unique(accepted.day[order], return_index=True)
-        for day, rows in zip(days.tolist(), np.split(order, starts[1:]), strict=True):
+        for day, rows in zip(days.tolist(), np.split(order, starts)[1:], strict=True):  # nothing accepted: no days
             cube = self.cubes.get(day)
             if cube is None:
                 cube = self.cubes[day] = self._cube_of(day)

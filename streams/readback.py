@@ -1,6 +1,7 @@
 """Stored cells as statements on ordinals: how a bucket that is not in memory comes back from ClickHouse."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,7 @@ def statements_by_day(
         np.int32,
     )
     breakdown = breakdowns[indicator_at, breakdown_at]
-    slot = np.array([parse(text).slot for text in period_texts], np.int32)[period_at]
+    slot = _slots(period_texts, period_at)
     ticks, base = _integers(table, "ticks", np.int64), _integers(table, "base", np.int64)
     status, version = _integers(table, "status", np.uint8), _integers(table, "version", np.uint64).astype(np.int64)
     order = np.argsort(day, kind="stable")
@@ -65,12 +66,20 @@ def statements_by_day(
         )
 
 
-def _integers(table: pa.Table, name: str, dtype: type[np.generic]) -> NDArray[np.generic]:
+def _slots(texts: Sequence[str], at: NDArray[np.int32]) -> NDArray[np.int32]:
+    # ClickHouse's dictionaries hold the empty text too, used or not.
+    slots = np.full(len(texts), -1, np.int32)
+    for used in np.unique(at).tolist():
+        slots[used] = parse(texts[used]).slot
+    return np.asarray(slots[at])
+
+
+def _integers(table: pa.Table, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     column = table.column(name).combine_chunks()
     return numbers(column.chunk(0) if isinstance(column, pa.ChunkedArray) else column, dtype)
 
 
-def _distinct(table: pa.Table, name: str) -> tuple[NDArray[np.generic], list[str]]:
+def _distinct(table: pa.Table, name: str) -> tuple[NDArray[np.int32], list[str]]:
     column = table.column(name).combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()

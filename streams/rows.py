@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.codec import STATUSES
-from schemas.columns import arrow, strings
+from schemas.columns import arrow, byte_strings, strings
 from schemas.reasons import Refusal
 from schemas.rules import Accepted, Block
 from schemas.rules_order import MISSING
@@ -29,7 +29,7 @@ def observation_rows(block: Block, accepted: Accepted, rules_digest: str) -> pa.
         "observed_at": texts["observed_at"].view(OBSERVATIONS.field("observed_at").type),
         "received_at": arrow(block.timestamps[accepted.rows], OBSERVATIONS.field("received_at").type),
         "topic": _same(block.topic, size),
-        "partition": arrow(np.full(size, block.partition, np.uint32), pa.uint32()),
+        "partition": arrow(np.full(size, block.partition, np.uint32)),
         "offset": arrow(offsets.astype(np.uint64)),
         "version": arrow(accepted.version.astype(np.uint64)),
         "rules": _same(rules_digest, size),
@@ -40,27 +40,26 @@ def observation_rows(block: Block, accepted: Accepted, rules_digest: str) -> pa.
 
 def rejected_rows(block: Block, refused: Sequence[Refusal], rules_digest: str) -> pa.Table:
     """Make one row per refused record, in the columns of REJECTED; ``raw`` is its value as it lay in the log."""
-    if not refused:
-        return REJECTED.empty_table()
-    rows = [
-        {
-            "topic": block.topic,
-            "partition": block.partition,
-            "offset": int(block.offsets[refusal.position]),
-            "reason": refusal.reason.name,
-            "field": refusal.field,
-            "detail": refusal.detail,
-            "raw": block.values[refusal.position] or b"",
-            "schema_id": refusal.schema_id,
-            "agency": block.agency,
-            "indicator": refusal.indicator,
-            "submission": refusal.submission,
-            "received_at": int(block.timestamps[refusal.position]),
-            "rules": rules_digest,
-        }
-        for refusal in refused
-    ]
-    return pa.Table.from_pylist(rows, schema=REJECTED)
+    size = len(refused)
+    positions = np.array([refusal.position for refusal in refused], np.int64)
+    schema_ids = np.array([refusal.schema_id or 0 for refusal in refused], np.int64)
+    has_schema = np.array([refusal.schema_id is not None for refusal in refused], np.bool_)
+    columns = {
+        "topic": strings([block.topic] * size),
+        "partition": arrow(np.full(size, block.partition, np.uint32)),
+        "offset": arrow(block.offsets[positions].astype(np.uint64)),
+        "reason": strings([refusal.reason.name for refusal in refused]),
+        "field": strings([refusal.field for refusal in refused]),
+        "detail": strings([refusal.detail for refusal in refused]),
+        "raw": byte_strings([block.values[refusal.position] or b"" for refusal in refused]),
+        "schema_id": arrow(schema_ids, present=has_schema),
+        "agency": strings([block.agency] * size),
+        "indicator": strings([refusal.indicator for refusal in refused]),
+        "submission": strings([refusal.submission for refusal in refused]),
+        "received_at": arrow(block.timestamps[positions], REJECTED.field("received_at").type),
+        "rules": strings([rules_digest] * size),
+    }
+    return pa.Table.from_arrays([columns[name] for name in REJECTED.names], schema=REJECTED)
 
 
 def _coded(codes: npt.NDArray[np.generic], texts: list[str]) -> pa.DictionaryArray:

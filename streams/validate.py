@@ -39,6 +39,7 @@ class Judged:
     rejected: pa.Table
     rejects: list[Line]
     """What goes to gris.rejected."""
+    follows: int
     end: int
 
 
@@ -85,6 +86,7 @@ class Validator:
             observations,
             rejected,
             rejects,
+            fetched.follows,
             fetched.end,
         )
 

@@ -1,5 +1,6 @@
 """The commands `gris up`, `gris down` and `gris status`."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -7,10 +8,12 @@ import click
 
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import Stack
-from deploy.local.up import behind
+from deploy.local.up import behind, event_topics
 from deploy.local.up import down as stop_all
 from deploy.local.up import up as start_all
+from deploy.topics import ends
 from schemas.errors import GrisError
+from sinks.clickhouse.client import connect
 
 
 @click.command()
@@ -73,13 +76,10 @@ def _state(stack: Stack, name: str, address: str, answers: bool) -> State:
 
 def _lag(settings: LocalSettings) -> int | None:
     """Count the events not stored yet; None when topics or tables are not there yet."""
-    from deploy.topics import ends  # noqa: PLC0415  # heavy, and of no use when nothing runs
-    from schemas.catalogue import load  # noqa: PLC0415
-    from schemas.topics import event_topic  # noqa: PLC0415
-
-    names = [event_topic(agency.code) for agency in load(settings.catalogue).agencies]
     try:
-        return behind(settings, names, ends(settings.kafka, names))
+        wanted = ends(settings.kafka, event_topics(settings))
+        with contextlib.closing(connect(settings.clickhouse)) as client:
+            return behind(client, wanted)
     except GrisError:
         return None
 

@@ -151,8 +151,9 @@ def find_java() -> str:
 
 def _format(java: list[str], properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second: no time to optimise
     ran = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)],
+        [*java, *brief, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)],
         check=False,
         capture_output=True,
         text=True,

@@ -37,6 +37,8 @@ class LocalSettings(Settings):
     feed_host: str = "127.0.0.1"
     feed_port: int = Field(default=8080, ge=1, le=65535)
     worker_id: str = "worker-1"
+    replication: int = Field(default=1, ge=1, description="copies of each topic, where several brokers are")
+    clickhouse_cluster: str | None = Field(default=None, description="makes Replicated tables on this cluster")
 
     @property
     def broker(self) -> Address:

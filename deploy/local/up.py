@@ -8,22 +8,27 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from deploy import topics
 from deploy.local.process import poll
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import STARTED, Stack
+from schemas.catalogue import load
 from schemas.errors import Fatal
+from schemas.period import LOCAL
+from schemas.topics import DAILY, event_topic, specs
+from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.ledger import read
+from sinks.clickhouse.migrate import migrate
 
 GIB = 1 << 30
 FREE_BYTES = GIB
 REPORT_SECONDS = 180
 STOP_ORDER = ("feed", "worker", "clickhouse", "kafka")
-SAMPLE_MARK = "sample"
 
 Say = Callable[[str], None]
 
@@ -112,7 +117,6 @@ def closing_words(settings: LocalSettings, *, bare: bool) -> str:
     if bare:
         return "\n".join(["", "Broker and database are ready.", "", *places, "", "Try:", f"  {query}"])
     report = f"http://{settings.feed}"
-    today = datetime.now().astimezone().date()
     return "\n".join(
         [
             "",
@@ -123,13 +127,18 @@ def closing_words(settings: LocalSettings, *, bare: bool) -> str:
             f"  Metrics     http://{settings.worker_metrics}/metrics, {report}/metrics",
             "",
             "Try:",
-            f"  curl {report}/v1/daily/{today}     the report as JSON",
-            f"  curl -N {report}/v1/daily/stream          lines as they change",
-            "  .venv/bin/gris check                                nothing lost, doubled or added up wrongly",
+            f"  curl {report}/v1/daily/{sample_day()}",
+            f"  curl -N {report}/v1/daily/stream     (lines as they change)",
+            "  .venv/bin/gris check     (nothing lost, doubled or added up wrongly)",
             "",
             "Stop it with ./deploy/down; the data stay.",
         ]
     )
+
+
+def sample_day() -> date:
+    """Answer the last day of the sample week: yesterday in Viet Nam."""
+    return datetime.now(LOCAL).date() - timedelta(days=1)
 
 
 def _together(say: Say, *parts: tuple[str, Callable[[], str]]) -> None:
@@ -147,77 +156,57 @@ def _together(say: Say, *parts: tuple[str, Callable[[], str]]) -> None:
 
 
 def _prepare(settings: LocalSettings, say: Say) -> None:
-    from schemas.catalogue import load  # noqa: PLC0415  # heavy; only `up` needs it
-    from schemas.topics import specs  # noqa: PLC0415
-    from sinks.clickhouse.client import connect  # noqa: PLC0415
-    from sinks.clickhouse.migrate import migrate  # noqa: PLC0415
-
-    catalogue = load(settings.catalogue)
-    client = connect(settings.clickhouse)
-    try:
-        applied = migrate(client)
-    finally:
-        client.close()
-    created = topics.ensure(settings.kafka, specs(catalogue))
+    with contextlib.closing(connect(settings.clickhouse)) as client:
+        applied = migrate(client, replicated=settings.clickhouse_cluster)
+    created = topics.ensure(settings.kafka, specs(load(settings.catalogue)), settings.replication)
     say(f"Tables: {f'{len(applied)} migrations applied' if applied else 'up to date'}.")
     say(f"Topics: {f'{len(created)} made' if created else 'all there'}.")
 
 
 def _publish_sample(stack: Stack, say: Say) -> None:
     settings = stack.settings
-    mark = stack.data / "run" / SAMPLE_MARK
-    where = f"{settings.kafka}"
-    if mark.exists() and mark.read_text() == where:
+    names = event_topics(settings)
+    mark = stack.data / "run" / "sample-is-in"
+    # The mark alone would lie when the broker's data were deleted, the log alone when publishing was cut short.
+    if mark.exists() and mark.read_text() == settings.kafka and any(topics.ends(settings.kafka, names).values()):
         say("The sample week is published already.")
     else:
         say("Publishing the sample week …")
-        ran = subprocess.run([sys.executable, "-P", "-m", "deploy.cli", "sample"], check=False)
-        if ran.returncode != 0:
+        command = [sys.executable, "-P", "-m", "deploy.cli", "sample", "--out", str(stack.data / "sample")]
+        if subprocess.run(command, check=False).returncode != 0:
             raise Fatal("The sample week could not be published (see above); `gris up --no-sample` goes without it.")
-        mark.write_text(where)
-    _await_report(stack, say)
+        mark.write_text(settings.kafka)
+    _await_report(stack, names, say)
 
 
-def _await_report(stack: Stack, say: Say) -> None:
+def _await_report(stack: Stack, names: Sequence[str], say: Say) -> None:
     """Return when every event that is in the log now is stored, and the feed has read every line that came of them."""
-    from schemas.catalogue import load  # noqa: PLC0415
-    from schemas.topics import DAILY, event_topic  # noqa: PLC0415
-
     settings = stack.settings
-    names = [event_topic(agency.code) for agency in load(settings.catalogue).agencies]
+    worker, feed = stack.services["worker"], stack.services["feed"]
     wanted = topics.ends(settings.kafka, names)
     began = time.monotonic()
-    stored = poll(lambda: behind(settings, names, wanted) == 0 or _fell(stack), REPORT_SECONDS, every=0.25)
-    if not stored or _fell(stack):
-        raise Fatal(
-            f"The worker did not store every event within {REPORT_SECONDS} s; "
-            f"{stack.services['worker'].log_file} ends with:\n{stack.services['worker'].log_tail()}"
-        )
+    with contextlib.closing(connect(settings.clickhouse)) as client:
+        poll(lambda: worker.pid() is None or behind(client, wanted) == 0, REPORT_SECONDS, every=0.25)
+        left = behind(client, wanted)
+    if left:
+        raise Fatal(f"The worker has not stored {left:,} events yet; {worker.log_file} ends with:\n{worker.log_tail()}")
     last = max(topics.ends(settings.kafka, [DAILY]).values()) - 1
-    today = datetime.now().astimezone().date()
-    seconds_left = REPORT_SECONDS - (time.monotonic() - began)
 
     def shown() -> bool:
-        report = stack.report(f"/v1/daily/{today}?area=VN")
+        report = stack.report(f"/v1/daily/{sample_day()}?area=VN")
         return report is not None and report["cursor"] >= last
 
-    if not poll(shown, seconds_left, every=0.25):
-        raise Fatal(f"The feed does not show what was stored; see {stack.services['feed'].log_file}.")
+    if not poll(shown, REPORT_SECONDS, every=0.25):
+        raise Fatal(f"The feed does not show what is stored; {feed.log_file} ends with:\n{feed.log_tail()}")
     say(f"{sum(wanted.values()):,} events are stored and in the report ({time.monotonic() - began:.1f} s).")
 
 
-def behind(settings: LocalSettings, names: Sequence[str], wanted: dict[tuple[str, int], int]) -> int:
-    """Count the events of the log, up to the offsets ``wanted``, that are not stored yet."""
-    from sinks.clickhouse.client import connect  # noqa: PLC0415
-    from sinks.clickhouse.ledger import read  # noqa: PLC0415
+def event_topics(settings: LocalSettings) -> list[str]:
+    """Name the topics of events of every agency of the catalogue."""
+    return [event_topic(agency.code) for agency in load(settings.catalogue).agencies]
 
-    client = connect(settings.clickhouse)
-    try:
-        ledger = read(client, names)
-    finally:
-        client.close()
+
+def behind(client: Client, wanted: Mapping[tuple[str, int], int]) -> int:
+    """Count the events below the offsets ``wanted``, by (topic, partition), that are not stored yet."""
+    ledger = read(client, sorted({topic for topic, _ in wanted}))
     return sum(max(0, end - (ledger[at].next_offset if at in ledger else 0)) for at, end in wanted.items())
-
-
-def _fell(stack: Stack) -> bool:
-    return stack.services["worker"].pid() is None

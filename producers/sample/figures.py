@@ -13,6 +13,7 @@ from producers.sample.profiles import Model, Profile, Week
 from schemas.catalogue import Catalogue, Indicator, Kind
 from schemas.period import Frequency, Period
 
+SUNDAY = dt.date(1970, 1, 4)
 GROWTH = 0.055  # a year, of every amount, around FLAT_YEAR
 FLAT_YEAR = 2026
 FEW = 40  # counts below this many are drawn one by one
@@ -45,7 +46,7 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Teller:
-    """Knows every figure of an indicator. ``holiday`` says whether a local day is closed as a Sunday is."""
+    """Knows every figure of an indicator."""
 
     seed: int
     catalogue: Catalogue
@@ -91,7 +92,9 @@ class Teller:
         months = period.frequency.months
         if not months:
             day = period.bucket.timetuple().tm_yday + period.slot / period.frequency.slots
-            per_day = self.profile.size * place.share * 12.0 / 365.0 * (0.9 + 0.2 * uniform(self.seed, *self._key(place)))
+            per_day = (
+                self.profile.size * place.share * 12.0 / 365.0 * (0.9 + 0.2 * uniform(self.seed, *self._key(place)))
+            )
             return self._figure(self.clipped(round(per_day * day * self.scale)), place, period)
         total, parts = 0, [0] * (len(self.indicator.breakdowns) - 1)
         step = Period(period.frequency, period.bucket.replace(month=1))
@@ -149,7 +152,7 @@ def amount(teller: Teller, place: Place, period: Period) -> float:
 
 
 def water(teller: Teller, place: Place, period: Period) -> float:
-    """A station's level in metres: high in the uplands, tidal in the deltas, slow to change."""
+    """Give a station's level in metres: high in the uplands, tidal in the deltas, slow to change."""
     hours = _hours(period)
     station = uniform(teller.seed, "station", place.code)
     height = 1.0 + 240.0 * station**4 * (1.0 - 0.8 * place.south)
@@ -158,7 +161,7 @@ def water(teller: Teller, place: Place, period: Period) -> float:
 
 
 def rain(teller: Teller, place: Place, period: Period) -> float:
-    """Millimetres in the hour: mostly none, showers that last for hours."""
+    """Give the millimetres of an hour: mostly none, showers that last for hours."""
     hours = _hours(period)
     wet = smooth(teller.seed, hours / 9.0, "wet", place.code)
     drawn = uniform(teller.seed, "shower", place.code, period.text)
@@ -166,16 +169,17 @@ def rain(teller: Teller, place: Place, period: Period) -> float:
 
 
 def air(teller: Teller, place: Place, period: Period) -> float:
-    """An index that is worse in the north, in the rush hours and under still weather."""
+    """Give an index that is worse in the north, in the rush hours and under still weather."""
     hours = _hours(period)
-    rush = 1.0 + 0.25 * math.exp(-(((hours % 24) - 8.0) ** 2) / 6.0) + 0.3 * math.exp(-(((hours % 24) - 19.0) ** 2) / 8.0)
+    clock = hours % 24.0
+    rush = 1.0 + 0.25 * math.exp(-((clock - 8.0) ** 2) / 6.0) + 0.3 * math.exp(-((clock - 19.0) ** 2) / 8.0)
     still = 1.0 + teller.profile.swing * 1.6 * smooth(teller.seed, hours / 30.0, "still", place.code)
     chance = 1.0 + 0.05 * normal(teller.seed, "air", place.code, period.text)
     return teller.profile.size * (1.2 - 0.5 * place.south) * rush * still * chance
 
 
 def heat(teller: Teller, place: Place, period: Period) -> float:
-    """Degrees: the north has a winter, the south hardly any."""
+    """Give degrees: the north has a winter, the south hardly any."""
     summer = math.cos(math.tau * (period.bucket.timetuple().tm_yday - 195) / 365.0)
     weather = smooth(teller.seed, period.bucket.toordinal() / 4.0, "weather", place.code)
     chance = normal(teller.seed, "heat", place.code, period.text)
@@ -183,7 +187,7 @@ def heat(teller: Teller, place: Place, period: Period) -> float:
 
 
 def walk(teller: Teller, place: Place, period: Period) -> float:
-    """A figure that wanders around its size, a little differently in each area."""
+    """Give a figure that wanders around its size, a little differently in each area."""
     profile, code = teller.profile, teller.indicator.code
     at = _hours(period) / (60.0 * 24.0 if period.frequency.months else 24.0 * 4.0)
     wander = 0.7 * smooth(teller.seed, at, code) + 0.2 * smooth(teller.seed, at, code, place.code)
@@ -203,8 +207,9 @@ MODELS: Mapping[Model, Callable[[Teller, Place, Period], float]] = {
 def _activity(teller: Teller, day: dt.date) -> float:
     week = teller.profile.week
     if week is not Week.FLAT and teller.catalogue.is_holiday(day):
-        return week.value[6]
-    return week.value[day.weekday()]
+        day = SUNDAY
+    activity: float = week.value[day.weekday()]
+    return activity
 
 
 def _share_of_day(period: Period) -> float:

@@ -47,8 +47,9 @@ class Profile:
     """The believable of one indicator.
 
     ``size`` is national, for one bucket (a whole day, a month; of a cumulative: what one month adds). ``swing`` is the
-    relative noise, ``season`` the relative amplitude over a year (December highest), ``parts`` the shares of breakdowns.
-    ``first`` is the status of a first report; ``confirmed`` says that a revision A follows it.
+    relative noise, ``season`` the relative amplitude over a year (December highest), ``parts`` the breakdowns' shares.
+    ``base`` is the nation's denominator of a ratio. ``first`` is the status of a first report; ``confirmed`` says that
+    a revision A follows it.
     """
 
     unit: str
@@ -72,9 +73,13 @@ _REVENUE = {"DOMESTIC": 0.84, "CUSTOMS": 0.13, "CRUDE_OIL": 0.028, "GRANTS": 0.0
 _EXPENDITURE = {"RECURRENT": 0.58, "CAPITAL": 0.3, "OTHER": 0.07, "DEBT_INTEREST": 0.05}
 
 PROFILES: Mapping[str, Profile] = {
-    "G02.001": Profile("GWh", 890.0, week=Week.POWER, swing=0.025, season=-0.08, parts=_POWER, first="P", confirmed=True),
+    "G02.001": Profile(
+        "GWh", 890.0, week=Week.POWER, swing=0.025, season=-0.08, parts=_POWER, first="P", confirmed=True
+    ),
     "G04.001": Profile("kt", 238_000.0, swing=0.04, season=0.06, parts=_MODES, first="E", confirmed=True),
-    "G04.002": Profile("thousand_passengers", 470_000.0, swing=0.05, season=0.05, parts=_MODES, first="E", confirmed=True),
+    "G04.002": Profile(
+        "thousand_passengers", 470_000.0, swing=0.05, season=0.05, parts=_MODES, first="E", confirmed=True
+    ),
     "G04.003": Profile(
         "kt",
         74_000.0,
@@ -85,18 +90,53 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "G04.004": Profile("percent", 82.0, Model.WALK, swing=0.05, base=1_050.0),
     "G05.001": Profile(
-        "usd_mn", 2_850.0, spread=Spread.BUSINESS, swing=0.3, parts={"NEW": 0.5, "ADJUSTED": 0.36, "SHARES": 0.14}, first="P"
+        "usd_mn",
+        2_850.0,
+        spread=Spread.BUSINESS,
+        swing=0.3,
+        parts={"NEW": 0.5, "ADJUSTED": 0.36, "SHARES": 0.14},
+        first="P",
     ),
     "G05.002": Profile("usd_mn", 2_150.0, swing=0.06, season=0.05, first="P"),
     "G05.003": Profile("vnd_bn", 58_000.0, swing=0.15, season=0.25, parts=_BUDGETS, first="P"),
     "G05.004": Profile("enterprises", 790.0, week=Week.OFFICE, spread=Spread.BUSINESS, swing=0.1),
     "G05.005": Profile("points", 103.4, Model.WALK, swing=0.004),
     "G12.001": Profile(
-        "vnd_bn", 9_600.0, week=Week.OFFICE, spread=Spread.BUSINESS, swing=0.2, season=0.08, parts=_REVENUE, first="P", confirmed=True
+        "vnd_bn",
+        9_600.0,
+        week=Week.OFFICE,
+        spread=Spread.BUSINESS,
+        swing=0.2,
+        season=0.08,
+        parts=_REVENUE,
+        first="P",
+        confirmed=True,
     ),
-    "G12.002": Profile("vnd_bn", 8_700.0, week=Week.OFFICE, swing=0.2, season=0.2, parts=_EXPENDITURE, first="P", confirmed=True),
-    "G12.003": Profile("usd_mn", 1_290.0, week=Week.TRADE, spread=Spread.BUSINESS, swing=0.12, season=0.06, parts=_OWNERS, first="P", confirmed=True),
-    "G12.004": Profile("usd_mn", 1_230.0, week=Week.TRADE, spread=Spread.BUSINESS, swing=0.12, season=0.05, parts=_OWNERS, first="P", confirmed=True),
+    "G12.002": Profile(
+        "vnd_bn", 8_700.0, week=Week.OFFICE, swing=0.2, season=0.2, parts=_EXPENDITURE, first="P", confirmed=True
+    ),
+    "G12.003": Profile(
+        "usd_mn",
+        1_290.0,
+        week=Week.TRADE,
+        spread=Spread.BUSINESS,
+        swing=0.12,
+        season=0.06,
+        parts=_OWNERS,
+        first="P",
+        confirmed=True,
+    ),
+    "G12.004": Profile(
+        "usd_mn",
+        1_230.0,
+        week=Week.TRADE,
+        spread=Spread.BUSINESS,
+        swing=0.12,
+        season=0.05,
+        parts=_OWNERS,
+        first="P",
+        confirmed=True,
+    ),
     "G12.005": Profile("vnd_bn", 2_600.0, week=Week.OFFICE, swing=0.25, season=0.3, parts=_BUDGETS),
     "G12.006": Profile("vnd_bn", 9_500.0, week=Week.AUCTION, swing=0.2),
     "G12.007": Profile("points", 1_650.0, Model.WALK, swing=0.03),
@@ -107,10 +147,20 @@ PROFILES: Mapping[str, Profile] = {
     "G13.005": Profile("certificates", 118_000.0, swing=0.1),
     "G14.001": Profile("documents", 46_000.0, week=Week.OFFICE, swing=0.08, parts={"SENT": 0.42, "RECEIVED": 0.58}),
     "G14.002": Profile("transactions", 2_900_000.0, week=Week.TRADE, swing=0.05),
-    "G14.003": Profile("incidents", 28.0, week=Week.TRADE, parts={"PHISHING": 0.55, "MALWARE": 0.3, "DEFACEMENT": 0.15}),
+    "G14.003": Profile(
+        "incidents", 28.0, week=Week.TRADE, parts={"PHISHING": 0.55, "MALWARE": 0.3, "DEFACEMENT": 0.15}
+    ),
     "G14.004": Profile("subscriptions", 126_000_000.0, swing=0.003),
     "G14.005": Profile("items", 285_000_000.0, spread=Spread.BUSINESS, swing=0.05, season=0.12),
-    "G18.001": Profile("cases", 46.0, week=Week.HEALTH, spread=Spread.BUSINESS, swing=0.2, parts={"LOCAL": 0.93, "IMPORTED": 0.07}, first="P"),
+    "G18.001": Profile(
+        "cases",
+        46.0,
+        week=Week.HEALTH,
+        spread=Spread.BUSINESS,
+        swing=0.2,
+        parts={"LOCAL": 0.93, "IMPORTED": 0.07},
+        first="P",
+    ),
     "G18.002": Profile("cases", 41.0, week=Week.HEALTH, spread=Spread.BUSINESS, swing=0.2),
     "G18.003": Profile("cases", 0.7, week=Week.HEALTH, swing=0.2),
     "G18.004": Profile("persons", 940.0, swing=0.06, parts={"HOSPITAL": 0.55, "HOME": 0.37, "FACILITY": 0.08}),

@@ -55,4 +55,3 @@ FIELDS = (
     "observed_at",
     "note",
 )
-

@@ -6,6 +6,7 @@ within the regime's deadline, perhaps late, perhaps never, perhaps corrected, co
 
 import dataclasses
 import datetime as dt
+import enum
 import re
 from collections.abc import Iterator
 
@@ -27,8 +28,21 @@ LATEST = {Frequency.MONTHLY: 13, Frequency.QUARTERLY: 5, Frequency.SEMIANNUAL: 3
 SEARCH_DAYS = 30  # how far back a working day is looked for; the longest holidays are shorter
 MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(days=1)
 
-# Of a thousand groups; what is left is told once, in time.
-SILENT, MISSING, WITHDRAWN, CORRECTED, TOTAL_ONLY, LATE = 6, 4, 1, 15, 2, 20
+
+class Fate(enum.Enum):
+    """What sets a story apart; the value says of how many in a thousand."""
+
+    SILENT = 6
+    MISSING = 4
+    WITHDRAWN = 1
+    CORRECTED = 15
+    TOTAL_ONLY = 2
+    LATE = 20
+    PLAIN = 952  # told once, in time, and confirmed where that is the custom
+
+
+# A figure of the nation itself is always there: the report shows every indicator.
+FOR_NATION = frozenset({Fate.CORRECTED, Fate.TOTAL_ONLY, Fate.PLAIN})
 
 CORRECTIONS = (
     "Điều chỉnh sau đối chiếu số liệu",
@@ -152,46 +166,48 @@ def _group(teller: Teller, place: Place, period: Period, regime: Regime | None, 
 def story(group: Group, closing: dt.datetime) -> Iterator[Telling]:
     """Tell what becomes of a group until ``closing``, earliest first."""
     seed, key = group.teller.seed, (group.teller.indicator.code, group.place.code, group.period.text)
-    fate = uniform(seed, "fate", *key) * 1_000.0
     pace = uniform(seed, "pace", *key)
-    for name, width in (
-        ("silent", SILENT), ("missing", MISSING), ("withdrawn", WITHDRAWN),
-        ("corrected", CORRECTED), ("total_only", TOTAL_ONLY), ("late", LATE),
-    ):  # fmt: skip
-        if fate < width:
-            break
-        fate -= width
-    else:
-        name = "plain"
-    if name == "silent":
+    fate = _fate(uniform(seed, "fate", *key))
+    if group.place.code == NATION and fate not in FOR_NATION:
+        fate = Fate.PLAIN
+    if fate is Fate.SILENT:
         return
-    chapters = list(_chapters(group, name, pace, key))
+    chapters = list(_chapters(group, fate, pace, key))
     first = chapters[0]
-    if name != "late" and first.at > closing:
+    if fate is not Fate.LATE and first.at > closing:
         chapters[0] = dataclasses.replace(
             first, at=closing - MINUTE - 20 * MINUTE * pace, status="P" if first.status == "A" else first.status
         )
     yield from (chapter for chapter in chapters if chapter.at < closing)
 
 
-def _chapters(group: Group, name: str, pace: float, key: tuple[str, ...]) -> Iterator[Telling]:
+def _fate(drawn: float) -> Fate:
+    left = drawn * 1_000.0
+    for fate in Fate:
+        if left < fate.value:
+            return fate
+        left -= fate.value
+    return Fate.PLAIN
+
+
+def _chapters(group: Group, fate: Fate, pace: float, key: tuple[str, ...]) -> Iterator[Telling]:
     seed, profile = group.teller.seed, group.teller.profile
     first_at = group.window_end + group.deadline * (0.15 + 0.8 * pace)
-    if name == "late":
+    if fate is Fate.LATE:
         first_at = group.window_end + group.deadline * 1.5 + (6 * HOUR if group.deadline < HOUR else 2 * DAY) * pace
     later = first_at + (DAY if group.deadline <= DAY else 8 * DAY) * (0.6 + 0.5 * pace)
-    if name == "missing":
+    if fate is Fate.MISSING:
         yield Telling(first_at, 0, "M", note=pick(NO_FIGURE, seed, "why", *key))
         yield Telling(later, 1, "I", note=NOTE_IMPUTED)
         return
     wrong = (0.02 + 0.06 * pace) * (1.0 if uniform(seed, "sign", *key) < 0.5 else -1.0)  # noqa: PLR2004 - a coin
-    off = wrong if name in {"corrected", "total_only"} else 0.0
+    off = wrong if fate in {Fate.CORRECTED, Fate.TOTAL_ONLY} else 0.0
     first = "B" if group.breaks else profile.first
     yield Telling(first_at, 0, first, off, NOTE_NEW_MAP if group.breaks else None)
-    if name == "withdrawn":
+    if fate is Fate.WITHDRAWN:
         yield Telling(later, 1, "M", note=NOTE_WITHDRAWN)
         yield Telling(later + DAY, 2, "A", note=NOTE_AGAIN)
-    elif name == "total_only" and group.teller.indicator.dimensions:
+    elif fate is Fate.TOTAL_ONLY and group.teller.indicator.dimensions:
         yield Telling(later, 1, "A", note=NOTE_TOTAL_ONLY, total_only=True)
     elif off:
         yield Telling(later, 1, "A", note=pick(CORRECTIONS, seed, "why", *key))

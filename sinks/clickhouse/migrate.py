@@ -12,7 +12,7 @@ from sinks.clickhouse.client import Client
 
 FOLDER = Path(__file__).parent / "migrations"
 NAME = re.compile(r"\d{4}_\w+\.sql")
-ENGINE = re.compile(r"\{engine:(\w+?MergeTree)((?:\([^()]*\))?)\}")
+ENGINE = re.compile(r"\{engine:(\w*?MergeTree)((?:\([^()]*\))?)\}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

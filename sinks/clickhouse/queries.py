@@ -54,7 +54,7 @@ CELL_COLUMNS = pa.schema(
 
 
 def stored_days(client: Client, topic: str, partition: int, below_offset: int) -> list[int]:
-    """Name the days (epoch days) of which statements of the partition are stored, in no order. Raises Retry or Fatal."""
+    """Name the days (epoch days) of which statements of the partition are stored, in no order."""
     rows = client.query(STORED_DAYS, {"topic": topic, "partition": partition, "below": below_offset})
     return [row[0] for row in rows]
 

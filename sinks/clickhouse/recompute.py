@@ -2,12 +2,13 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from schemas.catalogue import Catalogue, Kind
+from sinks.clickhouse import literals
 from sinks.clickhouse.client import Client
 
 TEMPLATE = (Path(__file__).parent / "recompute.sql").read_text(encoding="utf-8")
@@ -42,22 +43,22 @@ def statement(
 ) -> str:
     """Write the SELECT; ``indicators`` that the catalogue does not know are left out."""
     codes = [code for code in (catalogue.by_code if indicators is None else indicators) if code in catalogue.by_code]
-    where = [f"indicator IN {_texts(codes)}"]
+    where = [f"indicator IN {literals.texts(codes)}"]
     kept = "1"
     if as_of is not None:
         where.append(f"received_at <= fromUnixTimestamp64Milli({int(as_of.timestamp() * 1000)})")
     if days is not None:
         dates = [EPOCH + dt.timedelta(days=int(day)) for day in days]
-        kept = f"bucket IN {_texts(date.isoformat() for date in dates)}"
+        kept = f"bucket IN {literals.texts(date.isoformat() for date in dates)}"
         # NOT_MONOTONE looks back to the buckets before, as far as the year goes.
         cumulative = [code for code in codes if catalogue.by_code[code].kind is Kind.CUMULATIVE]
         years = ", ".join(str(year) for year in sorted({date.year for date in dates})) or "0"
-        where.append(f"({kept} OR (indicator IN {_texts(cumulative)} AND toYear(bucket) IN ({years})))")
+        where.append(f"({kept} OR (indicator IN {literals.texts(cumulative)} AND toYear(bucket) IN ({years})))")
     starts = [chart.valid_from.isoformat() for chart in catalogue.maps[1:] if chart.valid_from is not None]
     filled = {
         "{where}": " AND ".join(where),
         "{kept}": kept,
-        "{starts}": f"CAST({_literal(json.dumps(starts).replace(chr(34), chr(39)))}, 'Array(Date)')",
+        "{starts}": f"CAST({literals.text(json.dumps(starts).replace(chr(34), chr(39)))}, 'Array(Date)')",
         "{indicators}": _indicators(catalogue, codes),
         "{areas}": _areas(catalogue),
     }
@@ -85,7 +86,7 @@ def _indicators(catalogue: Catalogue, codes: Sequence[str]) -> str:
         "code String, adds UInt8, cumulative UInt8, rollup String, by_province UInt8, "
         "breakdowns Array(String), dimensions Array(Array(String))"
     )
-    return _table(shape, rows)
+    return literals.table(shape, rows)
 
 
 def _areas(catalogue: Catalogue) -> str:
@@ -101,17 +102,4 @@ def _areas(catalogue: Catalogue) -> str:
             )
         nation = {"code": chart.nation.code, "level": "nation", "region": "", "expected": len(chart.provinces)}
         rows.append({"map": chart.ordinal, **nation})
-    return _table("map UInt16, code String, level String, region String, expected UInt32", rows)
-
-
-def _table(shape: str, rows: Iterable[Mapping[str, object]]) -> str:
-    lines = "\n".join(json.dumps(row) for row in rows)
-    return f"format(JSONEachRow, {_literal(shape)}, {_literal(lines)})"
-
-
-def _texts(texts: Iterable[str]) -> str:
-    return "(" + (", ".join(_literal(text) for text in texts) or "''") + ")"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return literals.table("map UInt16, code String, level String, region String, expected UInt32", rows)

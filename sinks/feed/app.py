@@ -128,7 +128,11 @@ def _described(app: FastAPI) -> dict[str, Any]:
         for path in document["paths"].values():
             for operation in path.values():
                 for status, response in operation["responses"].items():
-                    if status.isdigit() and int(status) >= FIRST_ERROR and "application/json" in response.get("content", {}):
+                    if (
+                        status.isdigit()
+                        and int(status) >= FIRST_ERROR
+                        and "application/json" in response.get("content", {})
+                    ):
                         response["content"][problem.MEDIA_TYPE] = response["content"].pop("application/json")
         app.openapi_schema = document
     return app.openapi_schema

@@ -3,8 +3,8 @@
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sinks.feed.live import Live
@@ -22,28 +22,35 @@ class Body:
     stamp: tuple[int, int]
     etag: bytes
     content: bytes
-    media_type: bytes = b"application/json"
 
     @classmethod
     def of(cls, stamp: tuple[int, int], content: bytes) -> "Body":
         """Make a body; its ETag is a digest of the content, so equal answers have equal tags in every process."""
         return cls(stamp, b'"' + hashlib.blake2b(content, digest_size=12).hexdigest().encode() + b'"', content)
 
+    def is_known(self, if_none_match: bytes) -> bool:
+        """Tell whether the client has this body, by its If-None-Match (weak comparison, RFC 9110, 13.1.2)."""
+        known = {tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")}
+        return self.etag in known or b"*" in known
+
+    def response(self, if_none_match: str) -> Response:
+        """Answer with the body, or with 304."""
+        headers = {"ETag": self.etag.decode(), "Cache-Control": "no-cache"}
+        if self.is_known(if_none_match.encode()):
+            return Response(status_code=NOT_MODIFIED, headers=headers)
+        return Response(self.content, headers=headers, media_type="application/json")
+
     async def send(self, scope: Scope, send: Send) -> None:
-        """Answer a GET with the body, or with 304 when the client has it."""
+        """Answer as ``response`` does, without making one."""
         given = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
-        known = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}
         headers = [(b"etag", self.etag), (b"cache-control", b"no-cache")]
-        if self.etag in known or b"*" in known:
+        if self.is_known(given):
             await send({"type": "http.response.start", "status": NOT_MODIFIED, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        headers += [(b"content-type", self.media_type), (b"content-length", b"%d" % len(self.content))]
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.content))]
         await send({"type": "http.response.start", "status": OK, "headers": headers})
         await send({"type": "http.response.body", "body": self.content})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.send(scope, send)
 
 
 class Bodies:
@@ -93,6 +100,6 @@ class Shortcut:
         await self._app(scope, receive, send)
 
 
-def question_of(scope: Scope | Any) -> Question:
+def question_of(scope: Scope) -> Question:
     """Name a request's question."""
     return scope["path"], scope["query_string"]

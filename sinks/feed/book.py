@@ -38,7 +38,10 @@ class Held:
 
 
 class Book:
-    """Which buckets exist, and the lines of those that are held (about ``limit`` lines, the least recently read leave)."""
+    """Which buckets exist, and the lines of those that are held.
+
+    About ``limit`` lines are held; the least recently read buckets leave.
+    """
 
     def __init__(self, catalogue: Catalogue, limit: int) -> None:
         self._catalogue = catalogue

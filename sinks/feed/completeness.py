@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from schemas.catalogue import Catalogue, Regime
@@ -25,8 +26,8 @@ class Duty:
 def duties(catalogue: Catalogue, day: dt.date) -> list[Duty]:
     """List what is due on a local day: every window whose deadline falls on it, of every regime with indicators.
 
-    A deadline at 00:00 is the end of the day before. A regime of working days has no window on weekends and holidays; one
-    without a deadline is never due.
+    A deadline at 00:00 is the end of the day before. A regime of working days has no window on weekends and holidays;
+    one without a deadline is never due.
     """
     asked: dict[str, list[str]] = {}
     for indicator in catalogue.indicators:
@@ -41,7 +42,9 @@ def duties(catalogue: Catalogue, day: dt.date) -> list[Duty]:
     ]
 
 
-def completeness(catalogue: Catalogue, day: dt.date, due: Sequence[Duty], reported: Set[tuple[str, str]]) -> dict[str, object]:
+def completeness(
+    catalogue: Catalogue, day: dt.date, due: Sequence[Duty], reported: AbstractSet[tuple[str, str]]
+) -> dict[str, object]:
     """Judge duties by the (indicator, time_period) that have a figure in at least one area and breakdown."""
     totals, met = Counter[str](), Counter[str]()
     windows: dict[str, list[dict[str, object]]] = {}
@@ -94,7 +97,7 @@ def _due(regime: Regime, day: dt.date) -> Iterator[tuple[Period, dt.datetime]]:
         return
     try:
         opens = dt.datetime(day.year, day.month, day.day, tzinfo=LOCAL)
-        # The window that holds this instant is the first one that ends after it, so the first with a deadline after `opens`.
+        # The window that holds this instant is the first that ends after it: the first with a deadline after `opens`.
         period = containing(opens - regime.deadline_offset, regime.frequency, regime.calendar)
         while (deadline := period.end(regime.calendar) + regime.deadline_offset) <= opens + ONE_DAY:
             yield period, deadline

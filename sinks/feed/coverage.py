@@ -25,9 +25,9 @@ LONGEST: Mapping[Frequency, dt.timedelta] = {
 def coverage(catalogue: Catalogue, received: Mapping[str, int], now: dt.datetime) -> dict[str, object]:
     """Count all indicators, and those of every agency by its code.
 
-    ``received`` gives, per indicator that ever had an accepted event, when its newest was received, in ms since the epoch.
-    Connected: ``connected_since`` is set, or there is an accepted event. Live: see LONGEST. To connect: electronic and not
-    connected.
+    ``received`` gives, per indicator that ever had an accepted event, when its newest was received, in ms since the
+    epoch. Connected: ``connected_since`` is set, or there is an accepted event. Live: see LONGEST. To connect:
+    electronic and not connected.
     """
     agencies = {
         agency.code: {

@@ -47,7 +47,8 @@ class Days:
         lines = await self._store.lines_as_of(day, as_of, indicators)
         catalogue = self._live.catalogue
         texts = {
-            bucket.indicator: {line.breakdown: text_of(line, catalogue) for line in group} for bucket, group in lines.items()
+            bucket.indicator: {line.breakdown: text_of(line, catalogue) for line in group}
+            for bucket, group in lines.items()
         }
         return View(day, cursor, texts)
 

@@ -1,7 +1,7 @@
 """A line of the daily report: what a (bucket, indicator, breakdown) amounts to now, and its JSON text.
 
-The same text serves the report and the stream, whether the line came from day_totals or from gris.daily. Figures travel as
-ticks (ten-thousandths) and are written digit by digit: no float ever holds one.
+The same text serves the report and the stream, whether the line came from day_totals or from gris.daily. Figures travel
+as ticks (ten-thousandths) and are written digit by digit: no float ever holds one.
 """
 
 import datetime as dt
@@ -13,10 +13,9 @@ from typing import Any
 
 import orjson
 
-from schemas.catalogue import Catalogue, Indicator
+from schemas.catalogue import NATION, Catalogue, Indicator
 from schemas.period import Frequency, Period, PeriodError
 
-NATION = "VN"
 MISSING = "M"
 TICK_DECIMALS = 4
 EPOCH = dt.date(1970, 1, 1).toordinal()
@@ -40,7 +39,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class AreaTotal:
-    """One area's row of a line; ``value``, ``low`` (min) and ``high`` (max) are ticks, None when nothing is reported."""
+    """One area's row of a line; ``value``, ``low`` (min) and ``high`` (max) are ticks, None when not reported."""
 
     area: str
     value: int | None
@@ -70,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LineText:
-    """The JSON text of a line: whole, and in pieces, one per field but ``areas``, and one per area in the map's order."""
+    """A line as JSON: whole, and in pieces, one per field but ``areas``, and one per area in the map's order."""
 
     fields: Mapping[str, str]
     areas: Mapping[str, str]
@@ -151,8 +150,8 @@ def from_message(message: Mapping[str, Any]) -> Line:
 def from_rows(rows: Sequence[tuple[Any, ...]]) -> Line:
     """Make a line of its rows of day_totals.
 
-    Each row is (day, indicator, breakdown, version, updated_at ms, status, flags, area, value, min, max, areas_reported,
-    areas_expected, cells) with ticks. The version is the highest of the rows, the status VN's.
+    Each row is (day, indicator, breakdown, version, updated_at ms, status, flags, area, value, min, max,
+    areas_reported, areas_expected, cells) with ticks. The version is the highest of the rows, the status VN's.
     """
     day, indicator, breakdown = rows[0][:3]
     nation = next((row for row in rows if row[7] == NATION), None)

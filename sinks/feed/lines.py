@@ -35,7 +35,7 @@ class Bounds(NamedTuple):
     end: int
 
 
-class LogGone(GrisError):
+class LogGoneError(GrisError):
     """The log does not have the offset that was to be read next: it was cut or made anew."""
 
 
@@ -81,13 +81,16 @@ class LineReader:
         self._consumer.seek(PARTITION, offset)
 
     async def read(self, wait: float) -> list[Record]:
-        """Give what has come, in order, after waiting ``wait`` seconds at most; LogGone when the log lacks the position."""
+        """Give what has come, in order, after waiting ``wait`` seconds at most.
+
+        Raises LogGoneError when the log does not have the position.
+        """
         with self._answered():
             found = await self._consumer.getmany(PARTITION, timeout_ms=round(wait * 1000))
         return [Record(record.offset, record.key or b"", record.value or b"") for record in found.get(PARTITION, ())]
 
     async def position(self) -> int:
-        """Give the next offset to read: past everything read, and past what no reader is ever shown (control records)."""
+        """Give the next offset to read: past everything read, and past what no reader is shown (control records)."""
         position: int = await self._consumer.position(PARTITION)
         return position
 
@@ -103,6 +106,8 @@ class LineReader:
         try:
             yield
         except errors.OffsetOutOfRangeError as error:
-            raise LogGone(f"{DAILY} no longer has the offset that comes next.") from error
+            raise LogGoneError(f"{DAILY} no longer has the offset that comes next.") from error
         except (errors.KafkaError, TimeoutError, OSError) as error:
-            raise Retry(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); see GRIS_KAFKA.") from error
+            raise Retry(
+                f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); see GRIS_KAFKA."
+            ) from error

@@ -12,7 +12,7 @@ from schemas.codec import decode_line
 from schemas.errors import GrisError, Retry
 from sinks.feed.book import Book, Bucket
 from sinks.feed.line import Line, day_of, from_message, text_of
-from sinks.feed.lines import Bounds, LineReader, LogGone, Record
+from sinks.feed.lines import Bounds, LineReader, LogGoneError, Record
 from sinks.feed.metrics import FeedMetrics
 from sinks.feed.recent import Entry, Recent
 from sinks.feed.settings import FeedSettings
@@ -35,9 +35,10 @@ class Client:
 
 
 class Live:
-    """What is known now. ``cursor`` is the last offset of gris.daily taken in, -1 when there is none, None before the first look.
+    """What is known now.
 
-    ``epoch`` counts the times the log began anew; ``trouble`` is a sentence while Kafka or the first reading of ClickHouse fails.
+    ``cursor`` is the last offset of gris.daily taken in: -1 when there is none, None before the first look. ``epoch``
+    counts the times the log began anew. ``trouble`` is a sentence while Kafka or the first reading of ClickHouse fails.
     """
 
     def __init__(self, settings: FeedSettings, catalogue: Catalogue, store: Store, metrics: FeedMetrics) -> None:
@@ -98,7 +99,7 @@ class Live:
                     self._reader = reader
                     await self._begin(reader)
                     await self._take_in(reader)
-            except LogGone as error:
+            except LogGoneError as error:
                 log.warning("log_gone", detail=str(error), cursor=self.cursor)
                 self._forget()
             except GrisError as error:
@@ -115,7 +116,9 @@ class Live:
         bounds = await reader.bounds()
         self._metrics.daily_end.set(bounds.end)
         if self.cursor is not None and not bounds.start <= self.cursor + 1 <= bounds.end:
-            raise LogGone(f"gris.daily has the offsets {bounds.start} up to {bounds.end}, {self.cursor + 1} comes next.")
+            raise LogGoneError(
+                f"gris.daily has the offsets {bounds.start} up to {bounds.end}, {self.cursor + 1} comes next."
+            )
         if self.cursor is None:
             begin = max(bounds.start, bounds.end - self._settings.feed_recent_lines)
             self.recent = Recent(begin - 1, self._settings.feed_recent_lines, self._settings.feed_recent_bytes)
@@ -124,6 +127,8 @@ class Live:
         else:
             reader.seek(self.cursor + 1)
         self._target = bounds.end
+        if self._seeded:
+            self.trouble = None
         log.info("following", cursor=self.cursor, start=bounds.start, end=bounds.end)
 
     async def _take_in(self, reader: LineReader) -> None:
@@ -166,7 +171,7 @@ class Live:
         self._target = bounds.end
         position = await reader.position()
         if not bounds.start <= position <= bounds.end:
-            raise LogGone(f"gris.daily has the offsets {bounds.start} up to {bounds.end}, {position} comes next.")
+            raise LogGoneError(f"gris.daily has the offsets {bounds.start} up to {bounds.end}, {position} comes next.")
         if self._seeded:
             self.trouble = None
 
@@ -188,7 +193,7 @@ class Live:
     def _decoded(self, offset: int, value: bytes) -> Line | None:
         try:
             return from_message(decode_line(value))
-        except Exception as error:  # noqa: BLE001 - whatever the decoder makes of foreign bytes, the feed goes on
+        except ValueError as error:  # foreign bytes must not stop the feed
             self._metrics.undecodable.inc()
             log.warning("no_line", offset=offset, error=type(error).__name__)
             return None

@@ -24,7 +24,9 @@ class FeedMetrics:
             "gris_feed_undecodable_lines", "Reads of records of gris.daily that are no line.", registry=self.registry
         )
         self.cursor = Gauge("gris_feed_cursor", "Last offset of gris.daily taken in.", registry=self.registry)
-        self.daily_end = Gauge("gris_feed_daily_end", "End offset of gris.daily at the last look.", registry=self.registry)
+        self.daily_end = Gauge(
+            "gris_feed_daily_end", "End offset of gris.daily at the last look.", registry=self.registry
+        )
         self.ready = Gauge("gris_feed_ready", "1 when the feed can answer from both sides.", registry=self.registry)
         self.requests = Counter(
             "gris_feed_requests", "Answered requests.", ["route", "method", "status"], registry=self.registry

@@ -1,4 +1,4 @@
-"""The documents of the HTTP interface, as /openapi.json describes them. Figures are numbers with the indicator's decimals."""
+"""The documents of the HTTP interface, as /openapi.json describes them. Figures have the indicator's decimals."""
 
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ class AreaTotal(BaseModel):
 
 
 class ReportLine(BaseModel):
-    """A line: one bucket of one indicator and breakdown. Value, status and counts are VN's. ``?fields=`` leaves members out."""
+    """A line: one bucket of one indicator and breakdown. Value, status and counts are VN's."""
 
     indicator: str
     bucket: str = Field(description="date under which the period is aggregated", examples=["2026-11-01"])

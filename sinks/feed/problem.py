@@ -15,6 +15,7 @@ from sinks.feed.report import SelectionError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+FAULT = "The feed failed to answer, which is a fault on its side; its log says more."
 
 log = structlog.get_logger("gris.feed")
 
@@ -29,7 +30,9 @@ class ProblemError(Exception):
         self.members = members
 
 
-def answer(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+def answer(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
     """Write a problem of type about:blank: the title is the status' own phrase, the detail a sentence for people."""
     document = {
         "type": "about:blank",
@@ -90,13 +93,12 @@ async def _retry(request: Request, error: Exception) -> Response:
 
 async def _fatal(request: Request, error: Exception) -> Response:
     log.error("fatal_answer", path=request.url.path, detail=str(error))
-    return answer(request, http.HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+    return answer(request, http.HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected", path=request.url.path, error=type(error).__name__)
-    sentence = "The feed failed to answer, which is a fault of its own; its log says more."
-    return answer(request, http.HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+    return answer(request, http.HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
 
 
 def _refused(request: Request, faults: Sequence[Mapping[str, str]]) -> Response:

@@ -1,4 +1,8 @@
-"""What the feed asks ClickHouse: SQL and the shape of its answers. Every function blocks; Retry and Fatal come from the client."""
+"""What the feed asks ClickHouse: SQL and the shape of its answers.
+
+Every function blocks; Retry and Fatal come from the client. Dates and instants go in as parameters, figures come out as
+ticks: a driver's Decimal or float never holds one.
+"""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -10,37 +14,41 @@ from sinks.clickhouse.client import Client
 from sinks.feed.book import Bucket
 from sinks.feed.line import Line, date_of, day_of, from_rows
 
-TICKS = "toInt64(toDecimal128({0}, 4) * 10000)"
 BUCKETS = "SELECT indicator, groupUniqArray(bucket) FROM day_totals GROUP BY indicator"
 
-LINES = f"""
+LINES = """
 SELECT toInt32(bucket), indicator, breakdown, version, toUnixTimestamp64Milli(updated_at), status, flags, area,
-       {TICKS.format("value")}, {TICKS.format("min")}, {TICKS.format("max")}, areas_reported, areas_expected, cells
+       toInt64(toDecimal128(value, 4) * 10000), toInt64(toDecimal128(min, 4) * 10000),
+       toInt64(toDecimal128(max, 4) * 10000), areas_reported, areas_expected, cells
 FROM day_totals FINAL
-WHERE bucket IN {{days:Array(Date)}} AND indicator IN {{indicators:Array(String)}}
+WHERE bucket IN {days:Array(Date)} AND indicator IN {indicators:Array(String)}
 ORDER BY bucket, indicator, breakdown, area
 """
 
 NEWEST_AS_OF = """
 SELECT indicator, max(bucket) FROM observations
-WHERE bucket <= {day:Date} AND received_at <= fromUnixTimestamp64Milli({as_of:Int64}) AND indicator IN {indicators:Array(String)}
+WHERE bucket <= {day:Date} AND indicator IN {indicators:Array(String)}
+    AND received_at <= fromUnixTimestamp64Milli({as_of:Int64})
 GROUP BY indicator
 """
 
 STAMPS_AS_OF = """
-SELECT toInt32(bucket), indicator, breakdown, max(offset) + 1, max(toUnixTimestamp64Milli(received_at)) FROM observations
-WHERE bucket IN {days:Array(Date)} AND received_at <= fromUnixTimestamp64Milli({as_of:Int64}) AND indicator IN {indicators:Array(String)}
+SELECT toInt32(bucket), indicator, breakdown, max(offset) + 1, max(toUnixTimestamp64Milli(received_at))
+FROM observations
+WHERE bucket IN {days:Array(Date)} AND indicator IN {indicators:Array(String)}
+    AND received_at <= fromUnixTimestamp64Milli({as_of:Int64})
 GROUP BY bucket, indicator, breakdown
 """
 
-OBSERVATION_COLUMNS = f"""
-agency, indicator, area, breakdown, time_period, toString(bucket), {TICKS.format("value")}, {TICKS.format("base")}, status,
-revision, note, submission, toUnixTimestamp64Milli(observed_at), toUnixTimestamp64Milli(received_at),
-topic, partition, offset, version, replay_of
+STATEMENT = """
+agency, indicator, area, breakdown, time_period, toString(bucket),
+toInt64(toDecimal128(value, 4) * 10000), toInt64(toDecimal128(base, 4) * 10000), status, revision, note, submission,
+toUnixTimestamp64Milli(observed_at), toUnixTimestamp64Milli(received_at), topic, partition, offset, version, replay_of
 """
 
 SUBMISSION_ACCEPTED = """
-SELECT uniqExact(topic, partition, offset) FROM observations WHERE agency = {agency:String} AND submission = {submission:String}
+SELECT uniqExact(topic, partition, offset) FROM observations
+WHERE agency = {agency:String} AND submission = {submission:String}
 """
 
 SUBMISSION_REJECTED = """
@@ -138,9 +146,9 @@ def lines(client: Client, wanted: Sequence[Bucket]) -> dict[Bucket, list[Line]]:
 def lines_as_of(
     client: Client, catalogue: Catalogue, day: dt.date, as_of: dt.datetime, indicators: Sequence[str]
 ) -> dict[Bucket, list[Line]]:
-    """Compute the lines of every indicator's newest bucket on or before ``day`` from the statements received by ``as_of``.
+    """Compute the newest lines on or before ``day`` from the statements received by ``as_of``.
 
-    A line's version is one more than the highest offset among its statements, its ``updated_at`` their newest timestamp.
+    A line's version is one more than the highest offset of its statements, its ``updated_at`` their newest timestamp.
     """
     from sinks.clickhouse.recompute import recompute  # noqa: PLC0415 - only this rare question needs it
 
@@ -168,13 +176,16 @@ def lines_as_of(
 
 
 def statements(client: Client, wanted: StatementFilter, after: Place | None, limit: int) -> list[Statement]:
-    """Read accepted statements in the order of indicator, bucket, area, breakdown, period and version, at most ``limit``."""
+    """Read accepted statements in the order of Place, at most ``limit``."""
     conditions = {
         "indicator = {indicator:String}": ("indicator", wanted.indicator),
         "area = {area:String}": ("area", wanted.area),
         "bucket >= {first:Date}": ("first", wanted.first),
         "bucket <= {last:Date}": ("last", wanted.last),
-        "received_at <= fromUnixTimestamp64Milli({as_of:Int64})": ("as_of", None if wanted.as_of is None else int(wanted.as_of.timestamp() * 1000)),
+        "received_at <= fromUnixTimestamp64Milli({as_of:Int64})": (
+            "as_of",
+            None if wanted.as_of is None else int(wanted.as_of.timestamp() * 1000),
+        ),
     }
     given = {condition: pair for condition, pair in conditions.items() if pair[1] is not None}
     params: dict[str, Any] = dict(given.values())
@@ -182,7 +193,8 @@ def statements(client: Client, wanted: StatementFilter, after: Place | None, lim
     if after is not None:
         where.append(
             "(indicator, bucket, area, breakdown, time_period, version) > "
-            "({at_indicator:String}, {at_bucket:Date}, {at_area:String}, {at_breakdown:String}, {at_period:String}, {at_version:UInt64})"
+            "({at_indicator:String}, {at_bucket:Date}, {at_area:String}, {at_breakdown:String}, {at_period:String}, "
+            "{at_version:UInt64})"
         )
         params |= {
             "at_indicator": after.indicator,
@@ -193,7 +205,7 @@ def statements(client: Client, wanted: StatementFilter, after: Place | None, lim
             "at_version": after.version,
         }
     sql = (
-        f"SELECT {OBSERVATION_COLUMNS} FROM observations FINAL WHERE {' AND '.join(where) or '1'} "  # noqa: S608 - texts of ours
+        f"SELECT {STATEMENT} FROM observations FINAL WHERE {' AND '.join(where) or '1'} "  # noqa: S608 - texts of ours
         f"ORDER BY indicator, bucket, area, breakdown, time_period, version LIMIT {int(limit)}"
     )
     return [Statement(*row) for row in client.query(sql, params)]
@@ -203,7 +215,7 @@ def submission(client: Client, agency: str, reference: str) -> tuple[int, list[R
     """Count the accepted records of a submission and read its rejected ones."""
     params = {"agency": agency, "submission": reference}
     accepted = client.query(SUBMISSION_ACCEPTED, params)[0][0]
-    refused = [Refused(*row[:8], bool(row[8])) for row in client.query(SUBMISSION_REJECTED, params)]
+    refused = [Refused._make((*row[:8], bool(row[8]))) for row in client.query(SUBMISSION_REJECTED, params)]
     return accepted, refused
 
 

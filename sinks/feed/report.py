@@ -9,7 +9,7 @@ from sinks.feed.line import FIELDS, LineText, date_of, instant, period_text, quo
 
 
 class SelectionError(ValueError):
-    """A parameter of the report names something that is not there; ``parameter`` is its name, the text says what is allowed."""
+    """A ``parameter`` of the report names something that is not there; the text says what is allowed."""
 
     def __init__(self, parameter: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -35,19 +35,26 @@ class Selection:
         domain: str | None = None,
         indicator: str | None = None,
     ) -> "Selection":
-        """Check the parameters of a request, where lists may be repeated or joined by commas; SelectionError names the fault."""
+        """Check the parameters of a request; lists may be repeated or joined by commas.
+
+        Raises SelectionError for what is not there.
+        """
         areas = _listed(area)
         known = {found.code for areas_map in catalogue.maps for found in areas_map.areas}
         for code in areas or ():
             if code not in known:
-                raise SelectionError("area", f"There is no area {code[:80]!r} in any map; use VN, a region or a province code.")
+                raise SelectionError(
+                    "area", f"There is no area {code[:80]!r} in any map; use VN, a region or a province code."
+                )
         names = _listed(fields)
         for name in names or ():
             if name not in FIELDS:
                 raise SelectionError("fields", f"A line has no field {name[:80]!r}; it has {', '.join(FIELDS)}.")
         domains = {found.domain for found in catalogue.indicators}
         if domain is not None and domain not in domains:
-            raise SelectionError("domain", f"There is no domain {domain[:80]!r}; there are {', '.join(sorted(domains))}.")
+            raise SelectionError(
+                "domain", f"There is no domain {domain[:80]!r}; there are {', '.join(sorted(domains))}."
+            )
         if indicator is not None and catalogue.indicator(indicator) is None:
             raise SelectionError("indicator", f"There is no indicator {indicator[:80]!r}; see /v1/indicators.")
         return cls(areas, names, domain, indicator)

@@ -1,4 +1,4 @@
-"""ClickHouse as the feed's event loop sees it: every question runs in a thread, on one connection that is made when needed."""
+"""ClickHouse as the event loop sees it: every question runs in a thread, on a connection made when first needed."""
 
 import datetime as dt
 import threading
@@ -32,6 +32,7 @@ class Store:
         self._client: Client | None = None
         self._connecting = threading.Lock()
         self._threads = anyio.CapacityLimiter(THREADS)
+        self.trouble: str | None = None  # why the last question had no answer
 
     async def buckets(self) -> list[Bucket]:
         """Read which buckets have day totals."""
@@ -41,7 +42,9 @@ class Store:
         """Read the lines of these buckets."""
         return await self._ask(queries.lines, wanted)
 
-    async def lines_as_of(self, day: dt.date, as_of: dt.datetime, indicators: Sequence[str]) -> dict[Bucket, list[Line]]:
+    async def lines_as_of(
+        self, day: dt.date, as_of: dt.datetime, indicators: Sequence[str]
+    ) -> dict[Bucket, list[Line]]:
         """Compute the newest lines on or before ``day`` from the statements received by ``as_of``."""
         return await self._ask(queries.lines_as_of, self._catalogue, day, as_of, indicators)
 
@@ -81,10 +84,14 @@ class Store:
         name = question.__name__.strip("_")
         began = time.perf_counter()
         try:
-            return await anyio.to_thread.run_sync(answer, limiter=self._threads)
-        except GrisError:
+            found = await anyio.to_thread.run_sync(answer, limiter=self._threads)
+        except GrisError as error:
             self._metrics.query_failures.labels(name).inc()
+            self.trouble = str(error)
             raise
+        else:
+            self.trouble = None
+            return found
         finally:
             self._metrics.query_seconds.labels(name).observe(time.perf_counter() - began)
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.errors import Retry
-from sinks.feed.lines import LineReader, LogGone
+from sinks.feed.lines import LineReader, LogGoneError
 from sinks.feed.live import Client, Live
 from sinks.feed.metrics import FeedMetrics
 from sinks.feed.problem import ProblemError
@@ -45,7 +45,7 @@ class Streams:
     async def answer(self, last_event_id: str | None, after: int | None) -> Response:
         """Begin a stream after an offset; the header wins over the parameter, and without either it begins now.
 
-        Raises Retry when it cannot be known yet whether the log has the offset, ProblemError 503 for one client too many.
+        Raises Retry when it cannot be known yet whether the log has the offset; ProblemError for one client too many.
         """
         live = self.live
         if len(live.clients) >= self.settings.feed_clients:
@@ -75,14 +75,16 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, streams: Streams, after: int) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})  # nginx would hold events back
+        super().__init__(
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )  # nginx would hold events back
         del self.headers["content-length"]
         self._streams = streams
         self._live = streams.live
         self._epoch = streams.live.epoch
         self._after = after
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Serve the client; it may resume with the id it saw last, whatever ended the stream."""
         client = Client()
         leaving = asyncio.create_task(_departure(client, receive))
@@ -104,7 +106,7 @@ class EventStream(Response):
             if self._after < live.recent.floor:
                 async with self._streams.readers:
                     await self._catch_up(client, send)
-        except LogGone as error:
+        except LogGoneError as error:
             await self._send(send, reset(str(error)))
             return
         except Retry as error:

@@ -1,56 +1,21 @@
 """Codec and rules, held against a workload that knows every verdict beforehand, in blocks of many sizes."""
 
-import collections
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-import schemas
 from schemas.catalogue import Catalogue, load
 from schemas.codec import STATUSES, EventCodec
 from schemas.registry import BundledSchemas
-from schemas.rules import Block, Judged, Rules
+from schemas.rules import Judged, Rules
 from tests.support import oracle
-from tests.support.figures import Place
-from tests.support.small_catalogue import PARTITIONS, write_catalogue
-from tests.support.workload import Workload, place_of
-
-IDS = (Path(schemas.__file__).parent / "ids.json").read_bytes()
-NOW = 1_795_413_600_000  # 23 November 2026
-Record = tuple[bytes | None, bytes | None]
+from tests.support.judging import SCHEMA_IDS
+from tests.support.logs import judge_run, lay_out
+from tests.support.small_catalogue import write_catalogue
+from tests.support.workload import Workload
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     return load(write_catalogue(tmp_path_factory.mktemp("catalogue")))
-
-
-def logs(workload: Workload) -> dict[Place, list[Record]]:
-    """Lay the stream's records where a broker would."""
-    by_place: dict[Place, list[Record]] = collections.defaultdict(list)
-    for messages in workload.chunks(10_000):
-        for topic, batch in messages.items():
-            for message in batch:
-                place = place_of(topic, message)
-                by_place[place].append((message["key"], message["value"]))  # type: ignore[arg-type]
-    return by_place
-
-
-def judge(rules: Rules, codec: EventCodec, place: Place, start: int, records: list[Record]) -> Judged:
-    agency = place[0].removeprefix("gris.events.")
-    block = Block(
-        topic=place[0],
-        agency=agency,
-        partition=place[1],
-        partitions=PARTITIONS[agency],
-        offsets=np.arange(start, start + len(records), dtype=np.int64),
-        timestamps=np.full(len(records), NOW, np.int64),
-        keys=[key for key, _ in records],
-        values=[value for _, value in records],
-        replay_of={},
-    )
-    return rules.judge(block, codec.decode(block.values))
 
 
 def spelled_out(catalogue: Catalogue, judged: Judged) -> list[oracle.Statement]:
@@ -85,12 +50,12 @@ def bucket_of(time_period: str) -> tuple[int, int]:
 @pytest.mark.parametrize(("size", "spoiled"), [(5_000, 0.01), (977, 0.0), (37, 0.3), (1, 0.5)])
 def test_each_record_gets_the_verdict_it_was_made_for(catalogue: Catalogue, size: int, spoiled: float) -> None:
     workload = Workload(4_000 if size < 100 else 20_000, seed=size, days=3, spoiled=spoiled)
-    rules, codec = Rules(catalogue, IDS), EventCodec(BundledSchemas())
+    rules, codec = Rules(catalogue, SCHEMA_IDS), EventCodec(BundledSchemas())
     accepted: list[oracle.Statement] = []
-    for place, records in logs(workload).items():
+    for place, records in lay_out(workload).items():
         refused: dict[int, str] = {}
         for start in range(0, len(records), size):
-            judged = judge(rules, codec, place, start, records[start : start + size])
+            _, judged = judge_run(rules, codec, place, start, records[start : start + size])
             refused |= {start + refusal.position: refusal.reason.name for refusal in judged.refused}
             accepted += spelled_out(catalogue, judged)
             assert all(len(refusal.detail) <= 500 for refusal in judged.refused)

@@ -1,6 +1,7 @@
 """What integration tests share: one broker a session, one engine a session."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +17,15 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def clickhouse_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Name the folder of the engine."""
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(clickhouse_path: Path) -> Iterator[str]:
     """Give the address of a real engine, without a database."""
-    with running_clickhouse(tmp_path_factory.mktemp("clickhouse")) as url:
+    with running_clickhouse(clickhouse_path) as url:
         yield url
 
 

@@ -63,7 +63,7 @@ class Process:
 
     def tail(self, lines: int = 20) -> str:
         """Answer the end of what it said."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(line[:400] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class Stack:
@@ -124,7 +124,7 @@ class Stack:
         """Return when the process says it is ready; fail with its last words when it dies or takes too long."""
 
         def ready() -> bool:
-            assert process.alive(), f"it died while starting:\n{process.tail()}"
+            assert process.alive(), "it died while starting"
             with contextlib.suppress(httpx.TransportError):
                 return self._http.get(url).status_code == httpx.codes.OK
             return False
@@ -187,7 +187,7 @@ class Stack:
                 process.stop()
 
     def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:
-        process = Process(self.folder / f"{name}.log", self.environment | settings, *arguments)
+        process = Process(self.folder / f"{name}.log", {**self.environment, **settings}, *arguments)
         self._processes.append(process)
         return process
 

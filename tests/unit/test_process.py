@@ -77,7 +77,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_deadline(service: Se
 
 def test_a_process_that_dies_while_starting_is_told_with_the_end_of_its_log(service: Service) -> None:
     service.start(FAILS)
-    with pytest.raises(Fatal, match="one stopped while starting.*\nno disk today"):
+    with pytest.raises(Fatal, match=r"one stopped while starting.*\nno disk today"):
         service.wait_ready(lambda: False, within=10)
 
 

@@ -6,9 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from schemas import rules_tables
 from schemas.partition import partition_for
 from schemas.reasons import Reason, Refusal
 from schemas.rules import Judged, Rules
+from schemas.rules_tables import Breakdowns
 from tests.support.judging import ITS_INDICATOR, NOW, SCHEMA_IDS, block, bundled, columns, decoded, judge
 from tests.support.wire import Event, event
 
@@ -341,6 +343,13 @@ def test_the_nations_own_sum_is_bound_by_the_minimum_and_ten_to_the_tenth_only(v
     assert reason_of("g18", CASES | {"area": "VN", "value": value}) == expected
 
 
+def test_a_withdrawal_is_not_measured_by_a_minimum_above_nought() -> None:
+    peak = event("G02.002", "VN", "2026-11-22", None, observed_at=NOW)
+    assert CATALOGUE.by_code["G02.002"].min == 8000
+    assert reason_of("g02", peak) == "accepted"
+    assert reason_of("g02", peak | {"value": 0.0, "status": "A"}) == "OUT_OF_RANGE"
+
+
 def test_the_maximum_holds_for_the_nation_where_nothing_is_summed() -> None:
     assert reason_of("g03", SHARE | {"area": "VN", "value": 100.1}) == "OUT_OF_RANGE"
     assert reason_of("g02", ENERGY | {"value": 1800.1}) == "OUT_OF_RANGE"
@@ -470,6 +479,19 @@ def test_a_hundred_thousand_distinct_texts_take_bounded_time_and_leave_nothing_b
     assert time.monotonic() - began < 30
     assert len(judged.refused) == 100_000
     assert len(rules._tables._periods) <= 110  # the years 1990 to 2099: texts that mean nothing are not kept
+
+
+def test_a_catalogue_too_wide_for_one_flat_table_gives_the_same_breakdowns(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = Breakdowns(CATALOGUE)
+    monkeypatch.setattr(rules_tables, "DENSE", 0)
+    sparse = Breakdowns(CATALOGUE)
+    indicators, breakdowns = np.meshgrid(
+        np.arange(len(CATALOGUE.indicators) + 1, dtype=np.int32), np.arange(len(flat.ids) + 1, dtype=np.int32)
+    )
+    expected = flat.ordinals(indicators.ravel(), breakdowns.ravel())
+    assert np.array_equal(sparse.ordinals(indicators.ravel(), breakdowns.ravel()), expected)
+    assert expected.max() > 1
+    assert expected.min() == -1
 
 
 def test_equal_catalogues_and_ids_have_one_digest_and_others_another() -> None:

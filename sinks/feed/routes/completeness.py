@@ -19,4 +19,6 @@ async def completeness(feed: Annotated[Feed, Depends(feed_of)], day: Day) -> Res
     due = judging.duties(feed.catalogue, day)
     codes = sorted({code for duty in due for code in duty.indicators})
     reported = await feed.store.reported(codes, [duty.period.day for duty in due]) if due else set()
-    return Response(orjson.dumps(judging.completeness(feed.catalogue, day, due, reported)), media_type="application/json")
+    return Response(
+        orjson.dumps(judging.completeness(feed.catalogue, day, due, reported)), media_type="application/json"
+    )

@@ -15,6 +15,6 @@ router = APIRouter(tags=["catalogue"])
 
 @router.get("/v1/coverage", response_class=Response, responses={200: {"model": models.Coverage}})
 async def coverage(feed: Annotated[Feed, Depends(feed_of)]) -> Response:
-    """Count indicators: connected since a date or by an accepted event, live when one was accepted within its frequency."""
+    """Count indicators: connected since a date or by an accepted event, live by one within the frequency."""
     document = counting.coverage(feed.catalogue, await feed.store.received(), dt.datetime.now(dt.UTC))
     return Response(orjson.dumps(document), media_type="application/json")

@@ -20,8 +20,9 @@ TheFeed = Annotated[Feed, Depends(feed_of)]
     responses={
         200: {
             "description": (
-                "`event: line` has a line of the report as data and its offset in gris.daily as id; `event: reset` says that the "
-                "log does not have the id: fetch the report again, its cursor continues. Comments are heartbeats."
+                "`event: line` has a line of the report as data and its offset in gris.daily as id; `event: reset` "
+                "says that the log does not have the id: fetch the report again, its cursor continues. "
+                "Comments are heartbeats."
             ),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         }
@@ -30,7 +31,9 @@ TheFeed = Annotated[Feed, Depends(feed_of)]
 async def stream(
     feed: TheFeed,
     last_event_id: Annotated[str | None, Header(description="resumes at the next id; wins over `after`")] = None,
-    after: Annotated[int | None, Query(description="resumes at the next id; without either the stream starts now")] = None,
+    after: Annotated[
+        int | None, Query(description="resumes at the next id; without either the stream starts now")
+    ] = None,
 ) -> Response:
     """Follow the lines as they change, as server-sent events."""
     return await feed.streams.answer(last_event_id, after)
@@ -40,7 +43,11 @@ async def stream(
     "/v1/daily/{day}",
     response_class=Response,
     responses={
-        200: {"model": models.DailyReport, "description": "The report", "headers": {"ETag": {"schema": {"type": "string"}}}},
+        200: {
+            "model": models.DailyReport,
+            "description": "The report",
+            "headers": {"ETag": {"schema": {"type": "string"}}},
+        },
         304: {"description": "The report with the ETag of If-None-Match is still the newest"},
     },
 )
@@ -48,11 +55,16 @@ async def daily(
     request: Request,
     feed: TheFeed,
     day: Day,
-    area: Annotated[list[str] | None, Query(description="areas to keep in `areas`; repeated or joined by commas")] = None,
+    area: Annotated[
+        list[str] | None, Query(description="areas to keep in `areas`; repeated or joined by commas")
+    ] = None,
     domain: Annotated[str | None, Query(description="only indicators of this domain")] = None,
     indicator: Annotated[str | None, Query(description="only this indicator")] = None,
-    fields: Annotated[list[str] | None, Query(description="members of a line to keep; repeated or joined by commas")] = None,
+    fields: Annotated[
+        list[str] | None, Query(description="members of a line to keep; repeated or joined by commas")
+    ] = None,
     as_of: Annotated[Instant | None, Query(description="only statements received up to this instant")] = None,
+    if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Give the newest bucket of every indicator on or before the day."""
     selection = Selection.read(feed.catalogue, area=area, fields=fields, domain=domain, indicator=indicator)
@@ -62,4 +74,4 @@ async def daily(
     view = await (feed.days.now(day, codes) if as_of is None else feed.days.then(day, codes, as_of))
     body = Body.of(stamp or (feed.live.epoch, view.cursor), document(view, feed.catalogue, selection, as_of))
     feed.bodies.put(question_of(request.scope), body)
-    return body
+    return body.response(if_none_match)

@@ -1,5 +1,6 @@
 """Whether the process is up, whether it can answer, and what it measures."""
 
+import contextlib
 from typing import Annotated
 
 import orjson
@@ -22,20 +23,25 @@ async def healthz() -> Response:
 @router.get("/readyz", response_class=Response, responses={200: {"model": models.Readiness}})
 async def readyz(feed: Annotated[Feed, Depends(feed_of)]) -> Response:
     """Answer 200 when ClickHouse answers and gris.daily is taken in; else 503, saying what is wrong."""
-    wrong = [] if feed.live.trouble is None else [feed.live.trouble]
-    try:
+    with contextlib.suppress(GrisError):  # the store remembers it
         await feed.store.ping()
-    except GrisError as error:
-        wrong.append(str(error))
-    if not wrong and not feed.live.caught_up:
-        wrong.append("The feed is still taking in gris.daily; ask again in a moment.")
-    feed.metrics.ready.set(not wrong)
-    if wrong:
-        raise ProblemError(503, " ".join(dict.fromkeys(wrong)), ready=False)
+    if wrong := troubles(feed):
+        raise ProblemError(503, " ".join(wrong), ready=False)
     return Response(orjson.dumps({"ready": True, "cursor": feed.live.cursor}), media_type="application/json")
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
 async def metrics(feed: Annotated[Feed, Depends(feed_of)]) -> Response:
     """Give the feed's metrics in Prometheus' text format."""
+    feed.metrics.ready.set(not troubles(feed))
     return Response(feed.metrics.exposed(), headers={"Content-Type": feed.metrics.content_type})
+
+
+def troubles(feed: Feed) -> list[str]:
+    """Say what keeps the feed from answering in full, a sentence each."""
+    wrong = [trouble for trouble in (feed.live.trouble, feed.store.trouble) if trouble is not None]
+    if not wrong and not feed.live.caught_up:
+        wrong.append("The feed is still taking in gris.daily; ask again in a moment.")
+    return list(dict.fromkeys(wrong))

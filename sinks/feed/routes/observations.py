@@ -1,7 +1,6 @@
 """The statements behind the totals, as JSON or CSV, page by page."""
 
 import base64
-import binascii
 import csv
 import io
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import ConfigDict, TypeAdapter
 
 from schemas.catalogue import Catalogue
 from sinks.feed import models
@@ -21,6 +21,7 @@ from sinks.feed.routes.parameters import Day, Instant, read_day
 
 MOST = 100_000
 COLUMNS = Statement._fields
+PLACE = TypeAdapter(Place, config=ConfigDict(strict=True))
 
 router = APIRouter(tags=["observations"])
 
@@ -117,10 +118,10 @@ def read_place(text: str) -> Place:
     """Read a place back; ProblemError for a text that names none."""
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        place = Place(*parts)
-        if [type(part) for part in place] != [str, str, str, str, str, int] or place.version < 0:
-            raise ValueError
+        place = PLACE.validate_python(parts)
         read_day(place.bucket)
-    except (binascii.Error, ValueError, TypeError):
-        raise ProblemError(422, "after: it names no place; use the address that `next` of the page before gives.") from None
+    except ValueError:  # of base64, JSON, pydantic and the day alike
+        raise ProblemError(
+            422, "after: found no place; use the address that `next` of the page before gives."
+        ) from None
     return place

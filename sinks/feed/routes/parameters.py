@@ -15,11 +15,11 @@ FIRST, LAST = dt.date(1970, 1, 1), dt.date(2149, 6, 6)  # what the database's Da
 def read_day(text: object) -> dt.date:
     """Read ``2026-11-23``; pydantic alone would also take a number of seconds."""
     try:
-        if not isinstance(text, str) or not DAY.fullmatch(text):
-            raise ValueError
-        day = dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text) if isinstance(text, str) and DAY.fullmatch(text) else None
     except ValueError:
-        raise ValueError(f"found {quote(text)}, allowed is a day like 2026-11-23") from None
+        day = None
+    if day is None:
+        raise ValueError(f"found {quote(text)}, allowed is a day like 2026-11-23")
     if not FIRST <= day <= LAST:
         raise ValueError(f"found {quote(text)}, allowed is a day from {FIRST} to {LAST}")
     return day
@@ -32,7 +32,9 @@ def read_instant(text: object) -> dt.datetime:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise ValueError(f"found {quote(text)}, allowed is an instant like 2026-11-23T05:00:00Z (write + as %2B in an address)")
+        raise ValueError(
+            f"found {quote(text)}, allowed is an instant like 2026-11-23T05:00:00Z (write + as %2B in an address)"
+        )
     if not FIRST <= instant.date() <= LAST:
         raise ValueError(f"found {quote(text)}, allowed is an instant from {FIRST} to {LAST}")
     return instant.astimezone(dt.UTC)

@@ -23,7 +23,7 @@ async def submission(
     agency: str,
     submission: Annotated[str, Path(description="the agency's own reference")],
 ) -> Response:
-    """Count what was accepted of a submission, and list what was rejected; both are empty for one not heard of (yet)."""
+    """Count what was accepted of a submission and list what was rejected: nothing, for one not heard of (yet)."""
     if feed.catalogue.agency(agency) is None:
         raise ProblemError(404, f"There is no agency {agency[:80]!r}; /v1/coverage lists them.")
     accepted, refused = await feed.store.submission(agency, submission)

@@ -1,0 +1,1 @@
+"""Plain pages over the feed's own interface: the day, one indicator, the coverage. They load nothing from elsewhere."""

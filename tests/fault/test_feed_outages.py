@@ -1,0 +1,115 @@
+"""The feed while the broker or the database is away: it says so, serves what it knows, and recovers by itself."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy import topics as broker
+from deploy.local.kafka import Broker
+from schemas import topics
+from schemas.catalogue import load
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.writer import Writer
+from sinks.feed.line import AreaTotal, Line, day_of
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.feed import RunningFeed, announce, settings_for, totals
+from tests.support.kafka import running_kafka
+from tests.support.wait import wait_for
+
+CATALOGUE = load()
+DAY = dt.date(2026, 11, 23)
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[Broker]:
+    """Give a broker that the test may kill."""
+    with running_kafka(tmp_path / "kafka") as running:
+        yield running
+
+
+@pytest.fixture
+def clickhouse(tmp_path: Path) -> Iterator[LocalClickHouse]:
+    """Give a database server that the test may kill."""
+    server = LocalClickHouse(tmp_path / "clickhouse")
+    server.start()
+    yield server
+    server.stop()
+
+
+def line(version: int, day: dt.date = DAY) -> Line:
+    """Make a line of VN alone."""
+    areas = (AreaTotal("VN", version * 10000, None, None, 1, 1, 1),)
+    return Line(day_of(day), "G18.001", "_T", version, 1_795_413_600_000, "A", (), areas)
+
+
+def make_topic(kafka: Broker) -> None:
+    """Make gris.daily."""
+    broker.ensure(kafka.bootstrap, [spec for spec in topics.specs(CATALOGUE) if spec.name == topics.DAILY])
+
+
+def test_the_feed_starts_before_topics_and_tables_are_there_and_finds_them(
+    kafka: Broker, clickhouse: LocalClickHouse
+) -> None:
+    url = f"{clickhouse.url}/gris"
+    with RunningFeed(settings_for(kafka.bootstrap, url)) as feed:
+        wait_for(lambda: "gris.daily does not exist" in feed.http.get("/readyz").text, "the sentence on the topic")
+        assert feed.http.get(f"/v1/daily/{DAY}").status_code == 503
+        make_topic(kafka)
+        wait_for(lambda: "gris migrate" in feed.http.get("/readyz").text, "the sentence on the tables")
+        client = connect(url)
+        migrate(client)
+        client.close()
+        assert feed.ready().report(DAY)["cursor"] == -1
+
+
+def test_a_database_that_dies_is_named_and_found_again(kafka: Broker, clickhouse: LocalClickHouse) -> None:
+    make_topic(kafka)
+    url = f"{clickhouse.url}/gris"
+    client = connect(url)
+    migrate(client)
+    Writer(client).day_totals(totals([line(1), line(2, DAY - dt.timedelta(days=1))]))
+    client.close()
+    with RunningFeed(settings_for(kafka.bootstrap, url)) as feed:
+        assert feed.ready().report(DAY)["lines"][0]["value"] == 1
+        clickhouse.kill()
+
+        wait_for(lambda: feed.http.get("/readyz").status_code == 503, "readiness to be lost")
+        assert "ClickHouse" in feed.http.get("/readyz").json()["detail"]
+        assert feed.report(DAY)["lines"][0]["value"] == 1  # what is held is still served
+        away = feed.http.get(f"/v1/daily/{DAY - dt.timedelta(days=1)}")
+        assert (away.status_code, away.headers["retry-after"]) == (503, "1")
+        assert "ClickHouse" in away.json()["detail"]
+        assert feed.http.get("/healthz").status_code == 200
+
+        clickhouse.start()
+        assert feed.ready().report(DAY - dt.timedelta(days=1))["lines"][0]["value"] == 2
+
+
+def test_a_broker_that_dies_is_named_and_found_again_and_no_client_misses_a_line(
+    kafka: Broker, clickhouse: LocalClickHouse
+) -> None:
+    make_topic(kafka)
+    url = f"{clickhouse.url}/gris"
+    client = connect(url)
+    migrate(client)
+    client.close()
+    with RunningFeed(settings_for(kafka.bootstrap, url, feed_heartbeat_seconds=1)) as feed:
+        feed.ready()
+        announce(kafka.bootstrap, [line(1)])
+        wait_for(lambda: feed.report(DAY)["cursor"] == 0, "the first line")
+        with feed.stream(after=-1) as stream:
+            assert stream.take(1)[0].id == 0
+            kafka.kill()
+            wait_for(lambda: feed.http.get("/readyz").status_code == 503, "readiness to be lost")
+            assert "Kafka" in feed.http.get("/readyz").json()["detail"]
+            assert feed.report(DAY)["cursor"] == 0
+            assert feed.http.get("/v1/daily/stream?after=7").status_code == 503  # nobody can tell whether it exists
+
+            kafka.start()
+            feed.ready()
+            announce(kafka.bootstrap, [line(2)])
+            assert stream.take(1)[0].id == 1
+            wait_for(lambda: feed.report(DAY)["cursor"] == 1, "the second line")
