@@ -42,7 +42,9 @@ install_first() {
     for wanted in "$@"; do
         for name in $wanted; do
             # `show` also knows names that no source offers; a candidate is what can be installed.
-            apt-cache policy "$name" | grep -q 'Candidate: [^(]' || continue 2
+            case "$(apt-cache policy "$name")" in
+                *"Candidate: (none)"* | "") continue 2 ;;
+            esac
         done
         say "Installing $wanted …"
         # shellcheck disable=SC2086  # several packages in one argument

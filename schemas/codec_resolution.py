@@ -3,6 +3,7 @@
 from typing import Any
 
 from schemas.codec_schema import WriterSchema, branches, define, event
+from schemas.reasons import quote
 
 # What a writer's primitive may be read as.
 PROMOTIONS = {
@@ -17,7 +18,7 @@ PROMOTIONS = {
 def why_unresolved(writer: WriterSchema) -> str | None:
     """Say why no record of ``writer`` can be read as our event; None when some can, if not all."""
     if _unqualified(writer.schema["name"]) != _unqualified(event().schema["name"]):
-        return f"it is the record {writer.schema['name']}, not {event().schema['name']}"
+        return f"it is the record {quote(writer.schema['name'])}, not {event().schema['name']}"
     written = {field["name"]: field for field in writer.schema["fields"]}
     for field in event().schema["fields"]:
         name = field["name"]
@@ -28,7 +29,7 @@ def why_unresolved(writer: WriterSchema) -> str | None:
             return f"its field {name} cannot be read as {_name(field['type'])}"
         elif name in event().logical and writer.logical.get(name, event().logical[name]) != event().logical[name]:
             # The spec would read microseconds as milliseconds; only a plain long may stand for our instants.
-            return f"its field {name} is a {writer.logical[name]}, not a {event().logical[name]}"
+            return f"its field {name} is a {quote(writer.logical[name])}, not a {event().logical[name]}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: murmur2 as in Apache Kafka's default partitioner (org.apache.kafka.common.utils.Utils)."""
+"""Which partition a key belongs to: murmur2 as in Apache Kafka's default partitioner (its class Utils)."""
 
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995

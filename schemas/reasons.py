@@ -42,9 +42,9 @@ class Reason(enum.IntEnum):
 class Refusal:
     """The verdict on one refused record of a block.
 
-    ``position`` counts from 0 in the block. ``field`` is the Avro field at fault, or ``key`` or ``value``; ``detail`` says
-    what was found (at most 80 characters of it), what is allowed and the remedy. ``schema_id`` is None when the frame holds
-    none; ``indicator`` and ``submission`` are empty when unreadable.
+    ``position`` counts from 0 in the block. ``field`` is the Avro field at fault, or ``key`` or ``value``; ``detail``
+    says what was found (at most 80 characters of it), what is allowed and the remedy. ``schema_id`` is None when the
+    frame holds none; ``indicator`` and ``submission`` are empty when unreadable.
     """
 
     position: int

@@ -42,12 +42,7 @@ def check(*, as_json: bool) -> None:
 @click.command()
 def feed() -> None:
     """Serve the live daily report over HTTP: JSON, the stream of lines, pages."""
-    import uvicorn  # noqa: PLC0415 - `gris --help` must not wait for FastAPI
-
-    from sinks.feed.app import create_app  # noqa: PLC0415
+    from sinks.feed.app import serve  # noqa: PLC0415 - `gris --help` must not wait for FastAPI
     from sinks.feed.settings import FeedSettings  # noqa: PLC0415
 
-    settings = FeedSettings.read()
-    uvicorn.run(
-        create_app(settings), host=settings.host, port=settings.port, loop="uvloop", http="httptools", log_config=None
-    )
+    serve(FeedSettings.read())

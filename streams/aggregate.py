@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from schemas.errors import Fatal
 from sinks.clickhouse import queries
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
+from sinks.clickhouse.tail import Key
+from streams.announce import Messages
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import Partition, Reckoning
@@ -22,6 +24,17 @@ from streams.report import Line, lines, total_rows
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition starts, what ClickHouse holds of it, and what a flush left behind the ledger."""
+
+    agency: str
+    position: Position
+    days: Sequence[int]
+    floor: int
+    restoring: Sequence[Key]
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,10 +54,11 @@ class Batch:
     observations: Sequence[pa.Table]
     rejected: Sequence[pa.Table]
     totals: pa.Table
-    rejects: Sequence[Line]
-    lines: Sequence[Line]
-    positions: Sequence[Position]
-    blocks: Sequence[tuple[TP, int, Sequence[Judged]]]
+    messages: Mapping[TP, Messages]
+    superfluous: Sequence[Key]
+    """Rows of day_totals that nothing accounts for any more, after a start under other rules."""
+    positions: Mapping[TP, Position]
+    blocks: Mapping[TP, tuple[int, Sequence[Judged]]]
 
 
 class Aggregator:
@@ -80,9 +94,14 @@ class Aggregator:
         """Whether a partition is so far behind its end that flushes may grow."""
         return any(p.end - p.state.position.next_offset > self._settings.behind_events for p in self._open.values())
 
-    def open(self, tp: TP, opening: int, agency: str, start: Position, stored: Iterable[int]) -> None:
+    async def open(self, tp: TP, opening: int, start: Start) -> None:
         """Begin to take blocks of a partition from the ledger's position."""
-        self._open[tp] = Open(opening, Partition(self._catalogue, agency, start, stored, self._uses), start.next_offset)
+        state = Partition(self._catalogue, start.agency, start.position, start.days, self._uses)
+        state.floor = start.floor
+        if start.restoring:
+            await self._load(state, {day for day, *_ in start.restoring})
+            state.restore(start.restoring)
+        self._open[tp] = Open(opening, state, start.position.next_offset)
 
     def close(self) -> None:
         """Forget everything: partitions were revoked, or are about to be opened anew from the ledger."""
@@ -99,7 +118,7 @@ class Aggregator:
                 return
             if judged.follows != partition.state.position.next_offset:
                 raise Fatal(
-                    f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it again,"
+        """Take all folded in since the last flush, and the totals of what it touched; None when there is nothing."""
                     " and please report it."
                 )
             await self._read_back(partition.state, judged)
@@ -151,50 +170,52 @@ class Aggregator:
         )
 
     async def take(self) -> Batch | None:
-        """Take all that was folded in since the last flush, with the totals of what it touched, if there is any."""
+        """Take all that was folded in since the last flush and the totals of what it touched; None for nothing."""
         async with self._state:
-            ready = [
-                (tp, p) for tp, p in self._open.items() if p.pending and p.state.position.next_offset > p.state.flushed
-            ]
-            if not ready:
-                self._reset_room()
-                return None
-            reckoned: list[tuple[Position, list[Reckoning]]] = []
-            for _, partition in ready:
+            ready = {tp: p for tp, p in self._open.items() if p.state.due}
+            reckoned: dict[TP, list[Reckoning]] = {}
+            for tp, partition in ready.items():
                 with self._metrics.stage("totals"):
                     found = await self._threads.compute(partition.state.reckon)
                     await self._load(partition.state, partition.state.fallen_elsewhere())
-                    found += await self._threads.compute(partition.state.reckon_flipped)
-                reckoned.append((partition.state.position, found))
-            ready = [(tp, p) for tp, p in ready if self._open.get(tp) is p]
+                    reckoned[tp] = found + await self._threads.compute(partition.state.reckon_flipped)
+            # What was revoked while it was reckoned is no longer ours to write.
+            ready = {tp: p for tp, p in ready.items() if self._open.get(tp) is p}
+            if not ready:
+                self._reset_room()
+                return None
+            positions = {tp: p.state.position for tp, p in ready.items()}
             with self._metrics.stage("report"):
-                totals, messages = await self._threads.compute(_report, reckoned)
-            blocks = [(tp, p.opening, p.pending) for tp, p in ready]
-            held = {p.state.position.topic + str(p.state.position.partition) for _, p in ready}
-            for _, partition in ready:
+                totals, lines_of = await self._threads.compute(
+                    _report, {tp: (positions[tp].next_offset, reckoned[tp]) for tp in ready}
+                )
+            blocks = {tp: (p.opening, p.pending) for tp, p in ready.items()}
+            superfluous = [
+                key for tp, p in ready.items() if p.state.restoring for key in _superfluous(p.state, reckoned[tp])
+            ]
+            for partition in ready.values():
                 partition.pending = []
-            self._note_freshness(found for _, found in reckoned)
+            self._note_freshness(reckoned.values())
             self._reset_room()
-        pending = [judged for _, _, judged_blocks in blocks for judged in judged_blocks]
+        pending = [judged for _, judged_blocks in blocks.values() for judged in judged_blocks]
         return Batch(
             [j.observations for j in pending if j.observations.num_rows],
             [j.rejected for j in pending if j.rejected.num_rows],
             totals,
-            [line for j in pending for line in j.rejects],
-            messages,
-            [position for position, _ in reckoned if position.topic + str(position.partition) in held],
+            {tp: Messages([r for j in blocks[tp][1] for r in j.rejects], lines_of[tp]) for tp in ready},
+            superfluous,
+            positions,
             blocks,
         )
 
     def stored(self, batch: Batch) -> None:
         """Note that a batch is stored to its ledger rows: its buckets may leave memory."""
         now_ms = time.time() * 1000
-        positions = {(p.topic, p.partition): p for p in batch.positions}
-        for tp, opening, blocks in batch.blocks:
+        for tp, (opening, blocks) in batch.blocks.items():
             for judged in blocks:
                 self._count(judged, now_ms)
             partition = self._open.get(tp)
-            position = positions[tp.topic, tp.partition]
+            position = batch.positions[tp]
             if partition is not None and partition.opening == opening:
                 days = {day for judged in blocks for day in np.unique(judged.accepted.day).tolist()}
                 partition.state.stored_up_to(position.next_offset, days)
@@ -235,7 +256,15 @@ class Aggregator:
         self._taken.set()
 
 
-def _report(reckoned: Sequence[tuple[Position, list[Reckoning]]]) -> tuple[pa.Table, list[Line]]:
-    totals = [total_rows(found, position.next_offset) for position, found in reckoned]
-    messages = [line for position, found in reckoned for line in lines(found, position.next_offset)]
-    return pa.concat_tables(totals), messages
+def _report(reckoned: Mapping[TP, tuple[int, list[Reckoning]]]) -> tuple[pa.Table, dict[TP, list[Line]]]:
+    totals = [total_rows(found, version) for version, found in reckoned.values()]
+    return pa.concat_tables(totals), {tp: list(lines(found, version)) for tp, (version, found) in reckoned.items()}
+
+
+def _superfluous(state: Partition, reckoned: Sequence[Reckoning]) -> set[Key]:
+    written = {
+        (one.day, *one.names(at), one.codes[column])
+        for one in reckoned
+        for at, column in zip(*(found.tolist() for found in np.nonzero(one.rows)), strict=True)
+    }
+    return state.restoring - written

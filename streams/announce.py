@@ -1,71 +1,123 @@
-"""Messages to gris.rejected and gris.daily, each acknowledged by all in-sync replicas before the ledger moves."""
+"""Messages to gris.rejected and gris.daily: one transaction a partition and flush, fenced by the partition's owner.
+
+The transactional id is the event partition's place. Whoever opens a partition fences it first, so that a worker that
+wakes up after its partitions moved (a zombie) can add no older line behind a newer one.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+from faust.types import TP
 
-from schemas.errors import Fatal, Retry
+from schemas.errors import Fatal, GrisError, Retry
 from schemas.topics import DAILY, REJECTED
 from streams.report import Line
 
 MAX_REQUEST = 24 << 20
+# How long a worker that dies inside a transaction can hold back readers of gris.daily.
+TRANSACTION_MS = 10_000
+
+
+class Fenced(GrisError):
+    """Another worker opened the partition: what this one holds of it is void."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Messages:
+    """What one flush of one partition says."""
+
+    rejects: Sequence[Line]
+    lines: Sequence[Line]
 
 
 class Announcer:
-    """An idempotent producer that is made anew after a failure: a fenced or expired one cannot be used again."""
+    """A transactional producer for each open partition, made anew after a failure."""
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
-        self._producer: AIOKafkaProducer | None = None
+        self._producers: dict[TP, AIOKafkaProducer] = {}
+        self._ours: frozenset[TP] = frozenset()
 
-    async def send(self, rejects: Sequence[Line], lines: Sequence[Line]) -> None:
-        """Publish in order and wait for every acknowledgement.
+    async def fence(self, tps: Iterable[TP]) -> None:
+        """Become the only one who may announce these partitions, and no others. Raises Retry."""
+        await self.close()
+        self._ours = frozenset(tps)
+        await asyncio.gather(*(self._producer(tp) for tp in self._ours))
 
-        Raises Retry when the broker does not answer; sending again repeats equal messages.
+    def release(self) -> None:
+        """Make no producer anew for what was ours: it would fence the worker that has it now."""
+        self._ours = frozenset()
+
+    async def send(self, messages: Mapping[TP, Messages]) -> None:
+        """Publish in order and wait until all in-sync replicas have it.
+
+        Raises Retry when the broker does not answer (sending again repeats equal messages), Fenced when another worker
+        took over, Fatal when a message does not fit the topic.
         """
-        if not rejects and not lines:
-            return
+        await asyncio.gather(*(self._send(tp, said) for tp, said in messages.items() if said.rejects or said.lines))
+
+    async def _send(self, tp: TP, said: Messages) -> None:
         try:
-            producer = await self._ready()
-            pending = [await producer.send(REJECTED, key=line.key, value=line.value) for line in rejects]
-            pending += [await producer.send(DAILY, key=line.key, value=line.value, partition=0) for line in lines]
-            await asyncio.gather(*pending)
+            producer = await self._producer(tp)
+            async with producer.transaction():
+                pending = [await producer.send(REJECTED, key=line.key, value=line.value) for line in said.rejects]
+                pending += [
+                    await producer.send(DAILY, key=line.key, value=line.value, partition=0) for line in said.lines
+                ]
+                await asyncio.gather(*pending)
+        except ProducerFenced as error:
+            await self._drop(tp)
+            raise Fenced(f"Another worker announces partition {tp.partition} of {tp.topic} now.") from error
         except MessageSizeTooLargeError as error:
             raise Fatal(
                 f"A message does not fit: set max.message.bytes of {REJECTED} and {DAILY} to {MAX_REQUEST} or more."
             ) from error
         except KafkaError as error:
-            await self.close()
-            raise Retry(f"Kafka at {self._bootstrap} does not take messages ({type(error).__name__}).") from error
+            await self._drop(tp)
+            raise self._retry(error) from error
 
-    async def _ready(self) -> AIOKafkaProducer:
-        if self._producer is None:
+    async def _producer(self, tp: TP) -> AIOKafkaProducer:
+        producer = self._producers.get(tp)
+        if producer is None:
+            if tp not in self._ours:
+                raise Fenced(f"Partition {tp.partition} of {tp.topic} was revoked.")
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap,
-                client_id=self._client_id,
-                enable_idempotence=True,
+                client_id=f"{self._client_id}-{tp.topic}-{tp.partition}",
+                transactional_id=f"gris-{tp.topic}-{tp.partition}",
+                transaction_timeout_ms=TRANSACTION_MS,
                 acks="all",
                 max_request_size=MAX_REQUEST,
                 max_batch_size=1 << 20,
-                linger_ms=0,
             )
+            self._producers[tp] = producer
             try:
                 await producer.start()
-            except KafkaError:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+                # An empty transaction: it waits for the producer id, whose new epoch is what fences.
+                await producer.begin_transaction()
+                await producer.commit_transaction()
+            except KafkaError as error:
+                await self._drop(tp)
+                raise self._retry(error) from error
+        return producer
+
+    async def _drop(self, tp: TP) -> None:
+        producer = self._producers.pop(tp, None)
+        if producer is None:
+            return
+        try:
+            await producer.stop()
+        except KafkaError:
+            # A producer that failed may fail again while it closes; the next one starts fresh.
+            return
 
     async def close(self) -> None:
-        """Let go of the connection; what was not acknowledged is sent again by whoever waits for it."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                await producer.stop()
-            except KafkaError:
-                # A producer that failed may fail again while it closes; the next one starts fresh.
-                return
+        """Let go of all connections; what was not acknowledged is sent again by whoever waits for it."""
+        await asyncio.gather(*(self._drop(tp) for tp in list(self._producers)))
+
+    def _retry(self, error: KafkaError) -> Retry:
+        return Retry(f"Kafka at {self._bootstrap} does not take messages ({type(error).__name__}).")

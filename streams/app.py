@@ -91,7 +91,13 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
     async def commit_hint(offsets: Any) -> None:
         await consumer().commit_hint(offsets)
 
-    parts.flusher.commit_hint = commit_hint
+    async def reopen() -> None:
+        # If this worker is the one that was left behind, its next heartbeat says so and ends this by a rebalance.
+        if parts.health.opened:
+            await asyncio.sleep(settings.session_seconds / 2)
+            consumer().shut()
+
+    parts.flusher.commit_hint, parts.flusher.on_fenced = commit_hint, reopen
     app.transport = Transport(app.conf.broker_consumer, app, app.loop)
     app.transport.hooks = Hooks(lambda tps: parts.opener.assigned(consumer(), tps), parts.opener.revoked, stop)
     return app

@@ -8,7 +8,7 @@ for lag tools. The class leans on private names of the driver, so the version is
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retry
 
 SUPPORTED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 for _name, _wanted in SUPPORTED.items():
@@ -95,11 +95,15 @@ class Consumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Leave every assigned partition closed and ask for it to be opened; Kafka's committed offsets are not read."""
+        self.shut()
+        return {}
+
+    def shut(self) -> None:
+        """Close every assigned partition and ask for it to be opened anew from the ledger."""
         assigned = frozenset(self.assignment())
         self._openings.clear()
         self.pause_partitions(assigned)
         self.hooks.assigned(assigned)
-        return {}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Close everything before another worker may open it; the group rebalances eagerly, so all are revoked."""
@@ -107,21 +111,25 @@ class Consumer(driver.Consumer):
         self.hooks.revoked()
         await super().on_partitions_revoked(revoked)
 
-    async def open(self, start: Mapping[TP, int]) -> dict[TP, int]:
-        """Begin to deliver partitions at the given offsets; return the number of each opening."""
-        await self.seek_wait(start)
+    def reserve(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Give the openings to come their numbers, so that whoever takes the blocks can be ready for the first."""
+        return {tp: number for number, tp in enumerate(tps, self._opened + 1)}
+
+    async def open(self, start: Mapping[TP, int], openings: Mapping[TP, int]) -> None:
+        """Begin to deliver partitions at the given offsets, under the numbers reserved for them. Raises Retry."""
+        with _mapped_errors("to be read from a given offset"):
+            await self.seek_wait(start)
         # Only now, so that what was fetched from an older position can never count as part of this opening.
-        for tp in start:
-            self._opened += 1
-            self._openings[tp] = self._opened
-            self._delivered[tp] = start[tp]
+        self._opened += len(openings)
+        self._openings.update(openings)
+        self._delivered.update(start)
         self.resume_partitions(start)
         self._opening.set()
-        return {tp: self._openings[tp] for tp in start}
 
     async def ends(self, tps: Sequence[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
-        """Ask the broker for the first offsets and the end offsets of partitions."""
-        return await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        """Ask the broker for the first offsets and the end offsets of partitions. Raises Retry."""
+        with _mapped_errors("for the ends of its logs"):
+            return await self.earliest_offsets(*tps), await self.highwaters(*tps)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message a partition and fetch; its value is ``Fetched``."""
@@ -191,6 +199,14 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     hooks: Hooks
+
+
+@contextlib.contextmanager
+def _mapped_errors(asked: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, TimeoutError) as error:
+        raise Retry(f"Kafka did not answer when asked {asked} ({type(error).__name__}).") from error
 
 
 def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:

@@ -5,15 +5,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pyarrow as pa
+import structlog
 from faust.types import TP
 
+from sinks.clickhouse.client import Client
+from sinks.clickhouse.tail import delete_totals
 from sinks.clickhouse.writer import Writer
 from streams.aggregate import Aggregator
-from streams.announce import Announcer
+from streams.announce import Announcer, Fenced
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.settings import WorkerSettings
 from streams.threads import Threads
+
+log = structlog.get_logger(__name__)
 
 
 class Flusher:
@@ -23,27 +28,35 @@ class Flusher:
         self,
         settings: WorkerSettings,
         aggregator: Aggregator,
-        writer: Writer,
+        client: Client,
         announcer: Announcer,
+        storing: asyncio.Lock,
         threads: Threads,
         health: Health,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._aggregator = aggregator
-        self._writer = writer
+        self._client = client
+        self._writer = Writer(client)
         self._announcer = announcer
         self._threads = threads
         self._health = health
         self._metrics = metrics
+        self.on_fenced: Callable[[], Awaitable[None]] | None = None
         self.commit_hint: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
-        self._one = asyncio.Lock()
+        self._storing = storing
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
         while True:
             await self._due()
-            await self.flush()
+            try:
+                await self.flush()
+            except Fenced as fenced:
+                log.warning("fenced", what=str(fenced), remedy="partitions are opened anew from the ledger")
+                if self.on_fenced is not None:
+                    await self.on_fenced()
 
     async def flush(self) -> None:
         """Store one batch: rows, totals, messages, ledger, and last the hint to Kafka.
@@ -53,7 +66,7 @@ class Flusher:
         3. the ledger row: from here on a restart begins behind the batch;
         4. the Kafka commit: for lag tools only.
         """
-        async with self._one:
+        async with self._storing:
             start = time.perf_counter()
             batch = await self._aggregator.take()
             if batch is None:
@@ -63,16 +76,21 @@ class Flusher:
             if batch.totals.num_rows:
                 await self._store("storing day totals", self._writer.day_totals, [batch.totals])
             await self._health.persist(
-                "publishing to gris.rejected and gris.daily",
-                lambda: self._announcer.send(batch.rejects, batch.lines),
+                "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
             )
+            if batch.superfluous:
+                await self._health.persist(
+                    "deleting totals that nothing accounts for",
+                    lambda: self._threads.database(delete_totals, self._client, batch.superfluous),
+                )
             await self._health.persist(
-                "writing the ledger", lambda: self._threads.database(self._writer.ledger, batch.positions)
+                "writing the ledger",
+                lambda: self._threads.database(self._writer.ledger, list(batch.positions.values())),
             )
             self._aggregator.stored(batch)
             self._metrics.flushes.observe(time.perf_counter() - start)
             if self.commit_hint is not None:
-                await self.commit_hint({TP(p.topic, p.partition): p.next_offset for p in batch.positions})
+                await self.commit_hint({tp: p.next_offset for tp, p in batch.positions.items()})
 
     async def _store(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
         if not tables:

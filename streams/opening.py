@@ -7,27 +7,22 @@ from collections.abc import Mapping, Sequence
 import structlog
 from faust.types import TP
 
+from schemas.catalogue import Catalogue
 from schemas.errors import Fatal
 from schemas.topics import agency_of
-from sinks.clickhouse import ledger, queries
+from sinks.clickhouse import ledger, queries, tail
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
-from streams.aggregate import Aggregator
+from streams.aggregate import Aggregator, Start
+from streams.announce import Announcer
 from streams.blocks import Consumer
 from streams.broker import Identity
 from streams.health import Health
 from streams.metrics import Metrics
+from streams.partition import held_by
 from streams.threads import Threads
 
 log = structlog.get_logger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Start:
-    """Where a partition starts and which buckets ClickHouse holds of it."""
-
-    position: Position
-    days: Sequence[int]
 
 
 class Opener:
@@ -35,18 +30,24 @@ class Opener:
 
     def __init__(
         self,
+        catalogue: Catalogue,
         topics: Mapping[str, Identity],
         rules: str,
         client: Client,
         aggregator: Aggregator,
+        announcer: Announcer,
+        storing: asyncio.Lock,
         threads: Threads,
         health: Health,
         metrics: Metrics,
     ) -> None:
+        self._catalogue = catalogue
         self._topics = topics
         self._rules = rules
         self._client = client
         self._aggregator = aggregator
+        self._announcer = announcer
+        self._storing = storing
         self._threads = threads
         self._health = health
         self._metrics = metrics
@@ -64,38 +65,54 @@ class Opener:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self._announcer.release()
         self._aggregator.close()
 
     async def _open(self, consumer: Consumer, tps: Sequence[TP]) -> None:
+        """Fence, read, check, open: nothing that another worker still does can come after the fence and count."""
         try:
-            starts = await self._health.persist("reading the ledger", lambda: self._threads.database(self._starts, tps))
+            # A flush of a former assignment ends first, or its lines could come behind newer ones.
+            async with self._storing:
+                await self._health.persist("fencing partitions", lambda: self._announcer.fence(tps))
+                starts = await self._health.persist(
+                    "reading the ledger", lambda: self._threads.database(self._starts, tps)
+                )
             if tps:
-                begins, ends = await consumer.ends(tps)
+                begins, ends = await self._health.persist("asking for the logs' ends", lambda: consumer.ends(tps))
+                openings = consumer.reserve(tps)
                 for tp in tps:
-                    _in_log(starts[tp].position, begins[tp], ends[tp])
-                openings = await consumer.open({tp: starts[tp].position.next_offset for tp in tps})
-                for tp in tps:
-                    agency = agency_of(tp.topic) or ""
-                    self._aggregator.open(tp, openings[tp], agency, starts[tp].position, starts[tp].days)
+                    _in_log(starts[tp], begins[tp], ends[tp])
+                    await self._aggregator.open(tp, openings[tp], starts[tp])
+                offsets = {tp: starts[tp].position.next_offset for tp in tps}
+                await self._health.persist("seeking in the logs", lambda: consumer.open(offsets, openings))
             self._health.opened = True
             log.info("partitions_opened", partitions=len(tps))
         except Fatal as fatal:
             await consumer.hooks.fatal(fatal)
+        except Exception as error:
+            # Nobody awaits this task: what it cannot do must stop the process, not leave it idle.
+            log.exception("unexpected")
+            await consumer.hooks.fatal(Fatal(f"Partitions could not be opened ({type(error).__name__}); see the log."))
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}
-        starts = {}
-        for tp in tps:
-            identity = self._topics[tp.topic]
-            position = written.get((tp.topic, tp.partition))
-            if position is None:
-                position = Position(
-                    tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions
-                )
-            _same_topic(position, identity)
-            days = queries.stored_days(self._client, tp.topic, tp.partition, position.next_offset)
-            starts[tp] = Start(dataclasses.replace(position, rules=self._rules), days)
-        return starts
+        return {tp: self._start(tp, written.get((tp.topic, tp.partition))) for tp in tps}
+
+    def _start(self, tp: TP, position: Position | None) -> Start:
+        identity = self._topics[tp.topic]
+        agency = agency_of(tp.topic) or ""
+        if position is None:
+            position = Position(tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions)
+        _same_topic(position, identity)
+        codes = [i.code for i in held_by(self._catalogue, agency, tp.partition, identity.partitions)]
+        restoring: list[tail.Key] = []
+        if position.rules != self._rules:
+            # What a flush under the old rules left behind the ledger must not survive half-judged.
+            restoring = tail.totals_behind(self._client, codes, position.next_offset)
+            tail.delete_rows(self._client, tp.topic, tp.partition, position.next_offset)
+        days = queries.stored_days(self._client, tp.topic, tp.partition, position.next_offset)
+        floor = tail.highest_version(self._client, codes)
+        return Start(agency, dataclasses.replace(position, rules=self._rules), days, floor, restoring)
 
 
 def _same_topic(position: Position, identity: Identity) -> None:
@@ -111,11 +128,12 @@ def _same_topic(position: Position, identity: Identity) -> None:
         )
 
 
-def _in_log(position: Position, begin: int, end: int) -> None:
+def _in_log(start: Start, begin: int, end: int) -> None:
+    position = start.position
     place = f"partition {position.partition} of {position.topic}"
-    if position.next_offset > end:
+    if max(position.next_offset, start.floor) > end:
         raise Fatal(
-            f"The log of {place} ends before the ledger's next offset: it was truncated, or lost records with its"
+            f"The log of {place} ends before what is stored of it: it was truncated, or lost records with its"
             " machine. Nothing is reset by itself: restore the topic, or rebuild into fresh tables."
         )
     if position.next_offset < begin:

@@ -12,6 +12,7 @@ from schemas.catalogue import Catalogue, Indicator
 from schemas.partition import partition_for
 from schemas.rules import Accepted, Block
 from sinks.clickhouse.ledger import Position
+from sinks.clickhouse.tail import Key
 from streams.cube import Cube, Statements
 from streams.flags import YearTotals, sum_mismatch, watches_sums
 from streams.layout import Layout, Shape, lay_out
@@ -24,6 +25,11 @@ EPOCH = dt.date(1970, 1, 1)
 def year_of(day: int) -> int:
     """Calendar year of an epoch day."""
     return (EPOCH + dt.timedelta(days=day)).year
+
+
+def held_by(catalogue: Catalogue, agency: str, partition: int, partitions: int) -> list[Indicator]:
+    """Name an agency's indicators whose events lie in one partition of its topic."""
+    return [i for i in catalogue.owned_by(agency) if partition_for(i.code.encode(), partitions) == partition]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +49,19 @@ class Reckoning:
     falls: NDArray[np.bool_]
     newest: NDArray[np.int64]
 
+    @property
+    def codes(self) -> list[str]:
+        """Area codes, by column."""
+        areas = self.layout.map.areas if self.totals.shape.by_province else (self.layout.map.nation,)
+        return [area.code for area in areas]
+
+    def names(self, at: int) -> tuple[str, str]:
+        """Name the indicator and breakdown of a line."""
+        shape = self.totals.shape
+        line = int(self.totals.line[at])
+        indicator = shape.indicators[line // shape.breakdowns]
+        return indicator.code, indicator.breakdowns[line % shape.breakdowns]
+
 
 class Partition:
     """State of one partition between its opening from the ledger and its revocation."""
@@ -54,15 +73,17 @@ class Partition:
         self.position = start
         """Counts of the whole prefix that is folded in; ahead of the ledger by what is not yet stored."""
         self.flushed = start.next_offset
+        self.floor = 0
+        """The highest version of any total stored; no flush before it, or a line's version would fall."""
+        self.restoring: set[Key] = set()
+        """Rows of day_totals that a flush under other rules left behind the ledger; the next flush replaces them."""
         self.newest = 0
         """Broker time (ms) of the newest record read."""
         self.cubes: dict[int, Cube] = {}
         self.stored = set(stored)
         """Days of buckets of which ClickHouse holds statements of this partition."""
         self._catalogue = catalogue
-        self._indicators = [
-            i for i in catalogue.owned_by(agency) if partition_for(i.code.encode(), start.partitions) == start.partition
-        ]
+        self._indicators = held_by(catalogue, agency, start.partition, start.partitions)
         self._layouts: dict[int, Layout] = {}
         self._years: dict[tuple[int, int], YearTotals] = {}
         self._flipped: set[tuple[int, int]] = set()
@@ -70,6 +91,29 @@ class Partition:
         self._cumulative = np.zeros(len(catalogue.indicators) + 1, np.bool_)
         for shape in lay_out(catalogue, self._indicators, catalogue.maps[0]).shapes:
             self._cumulative[[i.ordinal for i in shape.indicators]] = shape.cumulative
+
+    @property
+    def codes(self) -> list[str]:
+        """Codes of the indicators whose events lie in this partition."""
+        return [indicator.code for indicator in self._indicators]
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to flush, and it may be."""
+        return self.position.next_offset > self.flushed and self.position.next_offset >= self.floor
+
+    def restore(self, keys: Iterable[Key]) -> None:
+        """Have the lines of these rows written anew, whole, by the next flush; their buckets must be in memory."""
+        self.restoring.update(keys)
+        for day, code, breakdown, _ in self.restoring:
+            cube = self.cubes.get(day)
+            if cube is None:
+                cube = self.cubes[day] = self._cube_of(day)
+            indicator = self._catalogue.by_code[code]
+            if breakdown in indicator.breakdowns:
+                width = int(cube.layout.width[indicator.ordinal])
+                first = int(cube.layout.first_touch[indicator.ordinal]) + indicator.breakdowns.index(breakdown) * width
+                cube.touched[first : first + width] = True
 
     # What must be read back before a fold.
 
@@ -128,6 +172,7 @@ class Partition:
     def stored_up_to(self, next_offset: int, days: Iterable[int]) -> None:
         """Note that a flush is complete: all below ``next_offset`` is in ClickHouse, ``days`` among it."""
         self.flushed = next_offset
+        self.restoring = set()
         self.stored.update(days)
 
     # Folding and reckoning.

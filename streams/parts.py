@@ -13,7 +13,6 @@ from schemas.registry import BundledSchemas, RegistrySchemas
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse.client import Client, connect
-from sinks.clickhouse.writer import Writer
 from streams.aggregate import Aggregator
 from streams.announce import Announcer
 from streams.broker import Identity, identities
@@ -71,13 +70,14 @@ def compose(settings: WorkerSettings) -> Parts:
     partitions = {name: identity.partitions for name, identity in topics.items()}
     aggregator = Aggregator(settings, catalogue, client, threads, health, metrics)
     announcer = Announcer(settings.kafka, settings.worker_id)
+    storing = asyncio.Lock()  # held by a flush, and by an opening until it has read the ledger
     return Parts(
         names,
         health,
         Validator(rules, EventCodec(schemas), partitions, threads, health, metrics),
         aggregator,
-        Flusher(settings, aggregator, Writer(client), announcer, threads, health, metrics),
-        Opener(topics, rules.digest, client, aggregator, threads, health, metrics),
+        Flusher(settings, aggregator, client, announcer, storing, threads, health, metrics),
+        Opener(catalogue, topics, rules.digest, client, aggregator, announcer, storing, threads, health, metrics),
         announcer,
         threads,
         stop_status,

@@ -28,13 +28,11 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
     for one in reckoned:
         totals = one.totals
         shape = totals.shape
-        codes = [area.code for area in one.layout.map.areas]
+        codes = one.codes
         nation = shape.width - 1
-        if not shape.by_province:
-            codes = [one.layout.map.nation.code]
         day = np.datetime64(one.day, "D").item().isoformat()
         for at in np.flatnonzero(one.publish).tolist():
-            indicator, breakdown = _names(one, at)
+            indicator, breakdown = one.names(at)
             columns = np.flatnonzero(totals.said[at])
             rows = zip(
                 [codes[column] for column in columns.tolist()],
@@ -60,13 +58,6 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
             yield Line(f"{day}|{indicator}|{breakdown}".encode(), value)
 
 
-def _names(one: Reckoning, at: int) -> tuple[str, str]:
-    shape = one.totals.shape
-    line = int(one.totals.line[at])
-    indicator = shape.indicators[line // shape.breakdowns]
-    return indicator.code, indicator.breakdowns[line % shape.breakdowns]
-
-
 def _or_none(values: np.ndarray, valid: np.ndarray) -> list[int | None]:
     return [value if ok else None for value, ok in zip(values.tolist(), valid.tolist(), strict=True)]
 
@@ -80,8 +71,8 @@ def total_rows(reckoned: Sequence[Reckoning], version: int) -> pa.Table:
 def _rows(one: Reckoning, version: int) -> pa.Table:
     totals = one.totals
     at, column = np.nonzero(one.rows)
-    names = [_names(one, line) for line in range(len(totals.line))]
-    codes = [area.code for area in one.layout.map.areas] if totals.shape.by_province else [one.layout.map.nation.code]
+    names = [one.names(line) for line in range(len(totals.line))]
+    codes = one.codes
     count = len(at)
     flags = one.mismatch[at] + 2 * one.falls[at].astype(np.int64)
     valued, bounded = totals.valued[at, column], totals.bounded[at, column]

@@ -1,35 +1,15 @@
-"""The figures themselves: what is true, in this fiction, of an indicator in an area and a period.
-
-Pure and seeded; whole numbers of the indicator's last decimal ("units"), so that parts add up exactly.
-"""
+"""The figures of an indicator in whole numbers of its last decimal ("units"), so that parts add up exactly."""
 
 import dataclasses
-import datetime as dt
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from producers.sample.noise import count, normal, smooth, uniform
-from producers.sample.profiles import Model, Profile, Week
-from schemas.catalogue import Catalogue, Indicator, Kind
-from schemas.period import Frequency, Period
+from producers.sample.models import FEW, MODELS, Place, Subject, amount
+from producers.sample.noise import normal, uniform
+from schemas.catalogue import Kind, Rollup
+from schemas.period import Period
 
-SUNDAY = dt.date(1970, 1, 4)
-GROWTH = 0.055  # a year, of every amount, around FLAT_YEAR
-FLAT_YEAR = 2026
-FEW = 40  # counts below this many are drawn one by one
-HALF_DAYS = (0.09, 0.33, 0.34, 0.24)  # of a day's events, by quarter of the day
-HOURS = tuple(1.0 + 0.8 * math.sin(math.pi * (hour - 6) / 12) if 6 <= hour < 22 else 0.25 for hour in range(24))  # noqa: PLR2004 - the hours people are up
-TIDE_HOURS = 12.42
 DECIMALS_OF_TICKS = 4
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
-    """Where: an area's code, its share of the nation, and how far south it lies (0 to 1)."""
-
-    code: str
-    share: float
-    south: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,13 +25,8 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Teller:
+class Teller(Subject):
     """Knows every figure of an indicator."""
-
-    seed: int
-    catalogue: Catalogue
-    indicator: Indicator
-    profile: Profile
 
     @property
     def scale(self) -> int:
@@ -116,7 +91,7 @@ class Teller:
 
     def _parts(self, total: int, place: Place, period: Period) -> tuple[int, ...]:
         breakdowns = self.indicator.breakdowns[1:]
-        if not breakdowns or self.indicator.area_rollup != "sum":
+        if not breakdowns or self.indicator.area_rollup is not Rollup.SUM:
             return ()
         key = (*self._key(place), period.text)
         found = [0] * len(breakdowns)
@@ -135,99 +110,6 @@ class Teller:
 
     def _key(self, place: Place) -> tuple[str, str]:
         return self.indicator.code, place.code
-
-
-def amount(teller: Teller, place: Place, period: Period) -> float:
-    """Give a share of the national size, as active as the day is; counts of few are drawn one by one."""
-    profile, indicator, key = teller.profile, teller.indicator, (teller.indicator.code, place.code, period.text)
-    mean = profile.size * place.share * _trend(period.bucket) * _season(profile.season, period.bucket)
-    if indicator.kind is Kind.FLOW:
-        mean *= _activity(teller, period.bucket) if not period.frequency.months else 1.0
-        mean *= _share_of_day(period)
-    else:
-        mean *= 1.0 + profile.swing * smooth(teller.seed, period.bucket.toordinal() / 9.0, indicator.code, place.code)
-    if indicator.decimals == 0 and mean < FEW:
-        return float(count(mean, teller.seed, *key))
-    return max(0.0, mean * (1.0 + profile.swing * 0.6 * normal(teller.seed, *key)))
-
-
-def water(teller: Teller, place: Place, period: Period) -> float:
-    """Give a station's level in metres: high in the uplands, tidal in the deltas, slow to change."""
-    hours = _hours(period)
-    station = uniform(teller.seed, "station", place.code)
-    height = 1.0 + 240.0 * station**4 * (1.0 - 0.8 * place.south)
-    tide = 0.9 * place.south**2 * math.cos(math.tau * (hours / TIDE_HOURS + station))
-    return height + 0.5 * smooth(teller.seed, hours / 60.0, "water", place.code) + tide
-
-
-def rain(teller: Teller, place: Place, period: Period) -> float:
-    """Give the millimetres of an hour: mostly none, showers that last for hours."""
-    hours = _hours(period)
-    wet = smooth(teller.seed, hours / 9.0, "wet", place.code)
-    drawn = uniform(teller.seed, "shower", place.code, period.text)
-    return -3.0 * math.log(1.0 - drawn) * (wet - 0.55) if wet > 0.55 else 0.0  # noqa: PLR2004 - a quarter of all hours
-
-
-def air(teller: Teller, place: Place, period: Period) -> float:
-    """Give an index that is worse in the north, in the rush hours and under still weather."""
-    hours = _hours(period)
-    clock = hours % 24.0
-    rush = 1.0 + 0.25 * math.exp(-((clock - 8.0) ** 2) / 6.0) + 0.3 * math.exp(-((clock - 19.0) ** 2) / 8.0)
-    still = 1.0 + teller.profile.swing * 1.6 * smooth(teller.seed, hours / 30.0, "still", place.code)
-    chance = 1.0 + 0.05 * normal(teller.seed, "air", place.code, period.text)
-    return teller.profile.size * (1.2 - 0.5 * place.south) * rush * still * chance
-
-
-def heat(teller: Teller, place: Place, period: Period) -> float:
-    """Give degrees: the north has a winter, the south hardly any."""
-    summer = math.cos(math.tau * (period.bucket.timetuple().tm_yday - 195) / 365.0)
-    weather = smooth(teller.seed, period.bucket.toordinal() / 4.0, "weather", place.code)
-    chance = normal(teller.seed, "heat", place.code, period.text)
-    return 28.5 + 3.5 * place.south + 7.0 * (1.0 - place.south) * summer + 2.2 * weather + 0.5 * chance
-
-
-def walk(teller: Teller, place: Place, period: Period) -> float:
-    """Give a figure that wanders around its size, a little differently in each area."""
-    profile, code = teller.profile, teller.indicator.code
-    at = _hours(period) / (60.0 * 24.0 if period.frequency.months else 24.0 * 4.0)
-    wander = 0.7 * smooth(teller.seed, at, code) + 0.2 * smooth(teller.seed, at, code, place.code)
-    return profile.size * (1.0 + profile.swing * (wander + 0.1 * normal(teller.seed, code, place.code, period.text)))
-
-
-MODELS: Mapping[Model, Callable[[Teller, Place, Period], float]] = {
-    Model.AMOUNT: amount,
-    Model.WATER: water,
-    Model.RAIN: rain,
-    Model.AIR: air,
-    Model.HEAT: heat,
-    Model.WALK: walk,
-}
-
-
-def _activity(teller: Teller, day: dt.date) -> float:
-    week = teller.profile.week
-    if week is not Week.FLAT and teller.catalogue.is_holiday(day):
-        day = SUNDAY
-    activity: float = week.value[day.weekday()]
-    return activity
-
-
-def _share_of_day(period: Period) -> float:
-    if period.frequency is Frequency.HOURLY:
-        return HOURS[period.slot] / sum(HOURS)
-    return HALF_DAYS[period.slot] if period.frequency is Frequency.SIX_HOURLY else 1.0
-
-
-def _trend(day: dt.date) -> float:
-    return float((1.0 + GROWTH) ** (day.year + day.month / 12.0 - FLAT_YEAR - 1.0))
-
-
-def _season(amplitude: float, day: dt.date) -> float:
-    return 1.0 + amplitude * math.cos(math.tau * (day.timetuple().tm_yday - 350) / 365.0)
-
-
-def _hours(period: Period) -> float:
-    return period.bucket.toordinal() * 24.0 + period.slot * 24.0 / period.frequency.slots
 
 
 def _apportion(total: int, weights: Sequence[float]) -> list[int]:

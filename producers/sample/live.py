@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from producers.sample.figures import Figure
 from producers.sample.noise import uniform
 from producers.sample.statement import Statement
-from producers.sample.week import Group, Telling, groups, is_open, sampled, statements
+from producers.sample.story import Group, Telling, statements
+from producers.sample.week import groups, is_open, sampled
 from schemas.catalogue import Catalogue, Indicator, Kind
 from schemas.period import LOCAL, Frequency, Period, containing
 

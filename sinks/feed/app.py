@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -69,6 +70,8 @@ def create_app(settings: FeedSettings) -> FastAPI:
 
 def serve(settings: FeedSettings) -> None:
     """Run the feed until SIGTERM or SIGINT."""
+    # uvicorn raises the signal again once it has stopped: the process would end by it and not with exit code 0.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -77,7 +80,7 @@ def serve(settings: FeedSettings) -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
-        log_level="warning",
+        log_config=None,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )

@@ -202,6 +202,7 @@ class Live:
         self.epoch += 1
         self.cursor = None
         self._seeded = False
+        self.trouble = "The log gris.daily began anew and the feed begins with it; ask again in a moment."
         self.book.clear()
         self._wake()
 

@@ -6,33 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from deploy import topics as broker
 from deploy.local.kafka import Broker
-from schemas import topics
-from schemas.catalogue import load
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.feed import RunningFeed, announce, settings_for, totals
+from tests.support.feed import RunningFeed, announce, make_log, remove_log, settings_for, totals
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
-CATALOGUE = load()
 DAY = dt.date(2026, 11, 23)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Run one broker for all of this."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
 @pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[Broker]:
-    """Give a broker that the test may kill."""
-    with running_kafka(tmp_path / "kafka") as running:
-        yield running
+def kafka(running: Broker) -> Broker:
+    """Give a broker that the test may kill, as long as it starts it again; without gris.daily."""
+    remove_log(running.bootstrap)
+    return running
 
 
 @pytest.fixture
 def clickhouse(tmp_path: Path) -> Iterator[LocalClickHouse]:
-    """Give a database server that the test may kill."""
+    """Give a database server that the test may kill, as long as it starts it again."""
     server = LocalClickHouse(tmp_path / "clickhouse")
     server.start()
     yield server
@@ -45,11 +48,6 @@ def line(version: int, day: dt.date = DAY) -> Line:
     return Line(day_of(day), "G18.001", "_T", version, 1_795_413_600_000, "A", (), areas)
 
 
-def make_topic(kafka: Broker) -> None:
-    """Make gris.daily."""
-    broker.ensure(kafka.bootstrap, [spec for spec in topics.specs(CATALOGUE) if spec.name == topics.DAILY])
-
-
 def test_the_feed_starts_before_topics_and_tables_are_there_and_finds_them(
     kafka: Broker, clickhouse: LocalClickHouse
 ) -> None:
@@ -57,7 +55,7 @@ def test_the_feed_starts_before_topics_and_tables_are_there_and_finds_them(
     with RunningFeed(settings_for(kafka.bootstrap, url)) as feed:
         wait_for(lambda: "gris.daily does not exist" in feed.http.get("/readyz").text, "the sentence on the topic")
         assert feed.http.get(f"/v1/daily/{DAY}").status_code == 503
-        make_topic(kafka)
+        make_log(kafka.bootstrap)
         wait_for(lambda: "gris migrate" in feed.http.get("/readyz").text, "the sentence on the tables")
         client = connect(url)
         migrate(client)
@@ -66,7 +64,7 @@ def test_the_feed_starts_before_topics_and_tables_are_there_and_finds_them(
 
 
 def test_a_database_that_dies_is_named_and_found_again(kafka: Broker, clickhouse: LocalClickHouse) -> None:
-    make_topic(kafka)
+    make_log(kafka.bootstrap)
     url = f"{clickhouse.url}/gris"
     client = connect(url)
     migrate(client)
@@ -91,7 +89,7 @@ def test_a_database_that_dies_is_named_and_found_again(kafka: Broker, clickhouse
 def test_a_broker_that_dies_is_named_and_found_again_and_no_client_misses_a_line(
     kafka: Broker, clickhouse: LocalClickHouse
 ) -> None:
-    make_topic(kafka)
+    make_log(kafka.bootstrap)
     url = f"{clickhouse.url}/gris"
     client = connect(url)
     migrate(client)

@@ -14,13 +14,11 @@ import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy import topics as broker
-from schemas import topics
 from schemas.catalogue import load
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.writer import OBSERVATIONS, REJECTED, Writer
 from sinks.feed.line import AreaTotal, Line, day_of
-from tests.support.feed import RunningFeed, announce, settings_for, totals
+from tests.support.feed import RunningFeed, announce, make_log, settings_for, totals
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
@@ -35,7 +33,7 @@ MONTHLY = next(found for found in CATALOGUE.indicators if found.frequency == "mo
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give a broker of this module's own: gris.daily has a fixed name."""
     with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
-        broker.ensure(running.bootstrap, [spec for spec in topics.specs(CATALOGUE) if spec.name == topics.DAILY])
+        make_log(running.bootstrap)
         yield running.bootstrap
 
 

@@ -5,20 +5,18 @@ import datetime as dt
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from deploy import topics as broker
 from schemas import topics
 from schemas.catalogue import load
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
-from tests.support.feed import RunningFeed, announce, key_of, settings_for, totals, value_of
+from tests.support.feed import RunningFeed, announce, key_of, make_log, remove_log, settings_for, totals, value_of
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
@@ -29,12 +27,19 @@ CODE = "G18.001"
 PROVINCES = [area.code for area in CATALOGUE.map_on(DAY).areas]
 
 
-@pytest.fixture
-def kafka(tmp_path: Path) -> Iterator[str]:
-    """Give a broker with an empty gris.daily: offsets are what these tests are about."""
-    with running_kafka(tmp_path / "kafka") as running:
-        broker.ensure(running.bootstrap, [spec for spec in topics.specs(CATALOGUE) if spec.name == topics.DAILY])
+@pytest.fixture(scope="module")
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give a broker of this module's own."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
         yield running.bootstrap
+
+
+@pytest.fixture
+def kafka(bootstrap: str) -> str:
+    """Give a broker with an empty gris.daily: offsets are what these tests are about."""
+    remove_log(bootstrap)
+    make_log(bootstrap)
+    return bootstrap
 
 
 def line(version: int, code: str = CODE, day: dt.date = DAY) -> Line:
@@ -113,6 +118,10 @@ def test_an_id_that_the_log_cannot_continue_is_answered_with_a_reset(kafka: str,
 def test_an_id_before_the_logs_start_is_answered_with_a_reset(kafka: str, database: str) -> None:
     announce(kafka, [line(version) for version in range(1, 11)])
     admin = AdminClient({"bootstrap.servers": kafka})
+    both = ConfigEntry("cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topics.DAILY, incremental_configs=[both])
+    for future in admin.incremental_alter_configs([resource]).values():  # else the broker refuses to delete records
+        future.result(20)
     for future in admin.delete_records([TopicPartition(topics.DAILY, 0, 5)]).values():
         future.result(20)
     with feed_on(kafka, database, feed_recent_lines=2) as feed:
@@ -160,14 +169,11 @@ def test_lines_of_an_aborted_transaction_were_never_said(kafka: str, database: s
 
 def test_a_log_made_anew_resets_the_clients_and_the_report(kafka: str, database: str) -> None:
     announce(kafka, [line(version) for version in range(1, 6)])
-    admin = AdminClient({"bootstrap.servers": kafka})
     with feed_on(kafka, database) as feed:
         assert feed.ready().report(DAY)["cursor"] == 4
         with feed.stream() as stream:
-            for future in admin.delete_topics([topics.DAILY]).values():
-                future.result(20)
-            wait_for(lambda: topics.DAILY not in admin.list_topics(timeout=10).topics, "the topic to be gone")
-            broker.ensure(kafka, [spec for spec in topics.specs(CATALOGUE) if spec.name == topics.DAILY])
+            remove_log(kafka)
+            make_log(kafka)
             assert stream.take(1)[0].kind == "reset"
         feed.ready()
         assert feed.report(DAY)["cursor"] == -1

@@ -12,10 +12,13 @@ import httpx
 import pyarrow as pa
 import uvicorn
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
+from deploy import topics as broker
 from deploy.local.ports import free_port
+from schemas.catalogue import load
 from schemas.codec import encode_line
-from schemas.topics import DAILY
+from schemas.topics import DAILY, specs
 from sinks.clickhouse.writer import DAY_TOTALS
 from sinks.feed.app import FeedServer, create_app
 from sinks.feed.line import Line, date_of
@@ -24,6 +27,7 @@ from tests.support.wait import wait_for
 
 STOPPED_WITHIN = 15.0
 DELIVERED_WITHIN = 20.0
+ANSWERED_WITHIN = 20.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,6 +129,20 @@ def announce(kafka: str, lines: Sequence[Line | bytes]) -> list[int]:
         producer.produce(DAILY, key=key_of(line), value=value_of(line), partition=0, on_delivery=delivered)
     assert producer.flush(DELIVERED_WITHIN) == 0
     return offsets
+
+
+def remove_log(kafka: str) -> None:
+    """Delete gris.daily, and wait until it is gone."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    if DAILY in admin.list_topics(timeout=ANSWERED_WITHIN).topics:
+        for future in admin.delete_topics([DAILY]).values():
+            future.result(ANSWERED_WITHIN)
+        wait_for(lambda: DAILY not in admin.list_topics(timeout=ANSWERED_WITHIN).topics, "the topic to be gone")
+
+
+def make_log(kafka: str) -> None:
+    """Make gris.daily, empty, as it must be."""
+    broker.ensure(kafka, [spec for spec in specs(load()) if spec.name == DAILY])
 
 
 def key_of(line: Line | bytes) -> bytes:

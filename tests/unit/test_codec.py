@@ -247,21 +247,65 @@ def test_missing_fields_take_our_defaults() -> None:
     assert judge(raw, shelf) == event("G18.001", "01", "2026", None, status="A", observed_at=5)
 
 
-def test_a_symbol_or_branch_that_ours_lacks_is_undecodable_and_others_are_read() -> None:
-    symbols = {"type": "enum", "name": "ObsStatus", "symbols": ["Q", "P", "A"]}
-    shelf = Shelf({7: version(status=symbols, area=["string", "int"])})
+def test_a_symbol_that_ours_lacks_is_undecodable_and_others_are_read() -> None:
+    shelf = Shelf({7: version(status={"type": "enum", "name": "ObsStatus", "symbols": ["Q", "P", "A"]})})
+    assert judge(extended(status=varint(1)), shelf) == GOOD
+    assert fault(judge(extended(status=varint(0)), shelf)) == (Reason.UNDECODABLE, "status")
 
-    def record(area: bytes, status: int) -> bytes:
-        return b"\0\0\0\0\7" + frame(GOOD)[5:].replace(text("01"), area, 1).replace(
-            b"\x0c\x06", varint(status) + b"\x06", 1
-        )
 
-    good = judge(record(b"\0" + text("01"), 1), shelf)
-    assert good == GOOD
-    for raw, field in ((record(b"\0" + text("01"), 0), "status"), (record(b"\x02\x08", 1), "area")):
-        refusal = judge(raw, shelf)
-        assert isinstance(refusal, Refusal)
-        assert (refusal.reason, refusal.field) == (Reason.UNDECODABLE, field)
+def test_a_branch_that_cannot_become_ours_is_undecodable_and_others_are_read() -> None:
+    shelf = Shelf({7: version(area=["string", "int"])})
+    assert judge(extended(area=b"\0" + text("01")), shelf) == GOOD
+    assert fault(judge(extended(area=b"\x02\x08"), shelf)) == (Reason.UNDECODABLE, "area")
+
+
+def test_bytes_that_are_read_as_a_text_have_to_be_utf_8() -> None:
+    shelf = Shelf({7: version(area="bytes")})
+    assert judge(extended(), shelf) == GOOD
+    assert fault(judge(extended(area=text(b"\xff")), shelf)) == (Reason.BAD_TEXT, "area")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("boolean", [b"\0", b"\1"], [b"", b"\2", b"\xff"]),
+        ("float", [b"1234"], [b"123"]),
+        ("bytes", [b"\0", b"\x04\xff\xff"], [b"\1", b"\x06\xff\xff"]),
+        (["null", "string"], [b"\0", b"\2\2a"], [b"\4", b"\2\4a", b"\2\1"]),
+        (["int", "string", "null"], [b"\0\5", b"\4", b"\2\0"], [b"\6", b"\0", b"\0\x80\x80\x80\x80\x20"]),
+        ({"type": "fixed", "name": "F", "size": 3}, [b"abc"], [b"ab"]),
+        ({"type": "enum", "name": "E", "symbols": ["A", "B"]}, [b"\0", b"\2"], [b"\1", b"\4"]),
+        (
+            {"type": "array", "items": "int"},
+            [b"\0", b"\2\5\0", b"\4\5\5\2\5\0", b"\3\4\5\5\0"],
+            [b"\2\5", b"\3\2\5\5\0", b"\3\6\5\5\5\0", b"\3\1\5\5\0", b"\xfe\xff\xff\xff\xff\1\5"],
+        ),
+        ({"type": "map", "values": "int"}, [b"\0", b"\2\2a\5\0"], [b"\2\5\0", b"\2\2a\0"]),
+    ],
+)
+def test_an_added_field_is_skipped_by_the_text_of_its_type(kind: Any, good: list[bytes], bad: list[bytes]) -> None:
+    shelf = Shelf({7: version({"name": "added", "type": kind})})
+    for more in good:
+        assert judge(extended() + more, shelf) == GOOD
+    for more in bad:
+        assert fault(judge(extended() + more, shelf)) == (Reason.UNDECODABLE, "added")
+
+
+def test_a_skipped_text_has_to_be_utf_8() -> None:
+    for kind, start in (("string", b""), (["string", "null"], b"\0"), ({"type": "map", "values": "int"}, b"\2")):
+        shelf = Shelf({7: version({"name": "added", "type": kind})})
+        end = b"\5\0" if start == b"\2" else b""
+        assert fault(judge(extended() + start + text(b"\xff") + end, shelf)) == (Reason.BAD_TEXT, "added")
+
+
+def extended(**parts: bytes) -> bytes:
+    """Write GOOD as spoil does, under the schema id 7."""
+    return b"\0\0\0\0\7" + spoil(**parts)[5:]
+
+
+def fault(refusal: dict[str, Any] | Refusal) -> tuple[Reason, str]:
+    assert isinstance(refusal, Refusal)
+    return refusal.reason, refusal.field
 
 
 def test_records_that_hold_themselves_are_read_to_a_depth_and_no_further() -> None:

@@ -17,6 +17,7 @@ ARROWS = {
         "sinks.clickhouse.client",
         "sinks.clickhouse.ledger",
         "sinks.clickhouse.queries",
+        "sinks.clickhouse.tail",
         "sinks.clickhouse.writer",
     ),
     "sinks": ("schemas",),
