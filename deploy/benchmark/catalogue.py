@@ -18,7 +18,8 @@ INDICATOR_COLUMNS = (
     "connected_since,regime,basis"
 )
 REGIME_COLUMNS = (
-    "code,agency,name_vi,name_en,legal_basis,frequency,calendar,window_rule,deadline_offset,receives,method,form_code,basis"
+    "code,agency,name_vi,name_en,legal_basis,frequency,calendar,window_rule,deadline_offset,receives,method,form_code,"
+    "basis"
 )
 HISTORY_COLUMNS = (
     "date,indicators_total,electronic,connected,direct_entry,agencies_connected,regimes_connected,source,note"

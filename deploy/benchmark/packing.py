@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.benchmark.catalogue import AGENCIES, FIGURES, PROVINCES, code_of
-from deploy.benchmark.draw import BASED, HIGH, SCALE, Drawn, Ints, Mistake
+from deploy.benchmark.draw import BASED, HIGH, LOW, SCALE, Drawn, Ints, Mistake
 
 Bytes = npt.NDArray[np.uint8]
 Message = tuple[bytes, bytes | None]  # key and value
@@ -23,6 +23,7 @@ NULL = b"\x00"
 SOME = 2  # the branch of a union that is not null, as Avro writes 1
 OBSERVED_BYTES = 6  # of a varint of milliseconds between 1971 and 2039
 NOTES = ("", "late report", "typing error", "báo cáo bổ sung")  # by revision; the first is null
+FINER = 2.0**-8  # finer than the decimals of any indicator
 NOWHERE = "99"
 NEVER = "2025-01-06T25:00:00/PT1H"
 FAR = "2099-01-06T05:00:00/PT1H"
@@ -59,13 +60,13 @@ class Packer:
         mistake = drawn.mistake
         units = np.where(mistake == Mistake.OUT_OF_RANGE, (HIGH[drawn.serial] + 1) * SCALE[drawn.serial], drawn.units)
         value = units / SCALE[drawn.serial]
-        value[mistake == Mistake.TOO_PRECISE] += 0.00390625  # 2^-8: exact, and finer than any indicator's decimals
+        fine = mistake == Mistake.TOO_PRECISE
+        value[fine] = LOW[drawn.serial[fine]] + FINER
         period = np.select(
             [mistake == Mistake.BAD_PERIOD, mistake == Mistake.FUTURE_PERIOD], [self._never, self._far], drawn.hour
         )
         area = np.where(mistake == Mistake.UNKNOWN_AREA, len(PROVINCES), drawn.area)
-        absent = drawn.missing & (mistake == 0) | (mistake == Mistake.VALUE_MISSING)
-        # A mistake is never a withdrawal: it would be refused for another reason than its own.
+        absent = drawn.missing | (mistake == Mistake.VALUE_MISSING)
         revision = np.where(mistake == Mistake.BAD_REVISION, -1, drawn.revision)
         observed = _varints(self._first_ms + HOUR_MS * (drawn.hour + 1) + drawn.late_ms)
         submission = bytes([2 * (self._agencies.shape[1] + self._reports.shape[1])])
@@ -99,21 +100,21 @@ class Packer:
 
 def _spoiled(mistake: Mistake, key: bytes, value: bytes) -> tuple[bytes, bytes | None]:
     """Spoil what is not a matter of a field."""
+    spoiled: bytes | None = value
     match mistake:
         case Mistake.TOMBSTONE:
-            return key, None
+            spoiled = None
         case Mistake.SHORT_FRAME:
-            return key, value[:2]
+            spoiled = value[:2]
         case Mistake.UNKNOWN_SCHEMA:
-            return key, STRANGE_FRAME + value[len(FRAME) :]
+            spoiled = STRANGE_FRAME + value[len(FRAME) :]
         case Mistake.UNDECODABLE:
-            return key, value[:-OBSERVED_BYTES]
+            spoiled = value[:-OBSERVED_BYTES]
         case Mistake.TRAILING_BYTES:
-            return key, value + b"\n"
+            spoiled = value + b"\n"
         case Mistake.KEY_MISMATCH:
-            return key.lower(), value
-        case _:
-            return key, value
+            key = key.lower()
+    return key, spoiled
 
 
 def _text(text: str) -> bytes:

@@ -33,7 +33,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """What is told of: an indicator, what is believable of it, its catalogue for the holidays, and the seed of chance."""
+    """What is told of: an indicator, what is believable of it, the catalogue, and the seed of chance."""
 
     seed: int
     catalogue: Catalogue

@@ -11,7 +11,7 @@ from sinks.clickhouse.ticks import DECIMAL, ticks_to_decimal
 
 __all__ = ["DAY_TOTALS", "LEDGER", "OBSERVATIONS", "REJECTED", "Writer", "ticks_to_decimal"]
 
-# Repeated texts may come as dictionaries (cheaper here and there) or as plain strings.
+# Repeated texts come as dictionaries, which is cheaper to send and to take in; plain strings do as well.
 TEXT = pa.dictionary(pa.int32(), pa.string())
 INSTANT = pa.timestamp("ms", tz="UTC")
 

@@ -20,7 +20,7 @@ from sinks.feed.problem import ProblemError
 from sinks.feed.recent import Entry
 from sinks.feed.settings import FeedSettings
 
-CHUNK = 256 << 10
+CHUNK = 64 << 10  # a client is given this much at a time, and its patience counts anew for each
 RETRY_MS = 2000
 READERS = 8  # clients that read the topic again at one time; the rest waits
 CATCH_UP_WAIT_SECONDS = 1.0
@@ -29,7 +29,7 @@ OFFSET = re.compile(r"-?[0-9]{1,18}")
 log = structlog.get_logger("gris.feed")
 
 
-class TooSlow(Exception):  # noqa: N818 - a verdict on the client, not a fault of ours
+class TooSlow(Exception):
     """The client accepted nothing for as long as a client may, or fell behind the buffer."""
 
 

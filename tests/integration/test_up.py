@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import free_port, is_taken
-from deploy.local.process import poll
+from deploy.local.process import identity, poll
 from deploy.topics import reachable
 
 DEADLINE = 120
@@ -36,46 +37,46 @@ def gris(environment: Mapping[str, str], *arguments: str) -> subprocess.Complete
     return subprocess.run(command, env=dict(environment), check=False, capture_output=True, text=True, timeout=DEADLINE)
 
 
+def services(environment: Mapping[str, str]) -> dict[str, tuple[str, int | None]]:
+    rows = json.loads(gris(environment, "status", "--json").stdout)["services"]
+    return {row["service"]: (row["state"], row["pid"]) for row in rows}
+
+
 def states(environment: Mapping[str, str]) -> dict[str, str]:
-    shown = gris(environment, "status", "--json")
-    return {row["service"]: row["state"] for row in json.loads(shown.stdout)["services"]}
+    return {name: state for name, (state, _) in services(environment).items()}
 
 
-def test_bare_brings_broker_and_database_and_down_takes_them_away(environment: Mapping[str, str]) -> None:
-    first = gris(environment, "up", "--bare")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert "Kafka started" in first.stdout
+def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str]) -> None:
+    """One life of a machine, as each step needs the state that the one before has left."""
+    bare = gris(environment, "up", "--bare")
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert "Kafka started" in bare.stdout
     assert reachable(environment["GRIS_KAFKA"])
     assert states(environment) == {"kafka": "ready", "clickhouse": "ready", "worker": "stopped", "feed": "stopped"}
-
-    again = gris(environment, "up", "--bare")
-    assert again.returncode == 0
-    assert "Kafka was running already." in again.stdout
-    assert "Topics: all there." in again.stdout
 
     elsewhere = gris({**environment, "GRIS_KAFKA": f"127.0.0.1:{free_port()}"}, "up", "--bare")
     assert elsewhere.returncode == 1
     assert "already runs" in elsewhere.stderr
     assert "./deploy/down" in elsewhere.stderr
 
-    assert gris(environment, "down").returncode == 0
-    assert not is_taken(int(environment["GRIS_KAFKA"].rpartition(":")[2]))
-    assert set(states(environment).values()) == {"stopped"}
+    rest = gris(environment, "up", "--no-sample")
+    assert (rest.returncode, rest.stderr) == (0, "")
+    assert "Kafka was running already." in rest.stdout
+    assert "Topics: all there." in rest.stdout
+    assert f"http://127.0.0.1:{environment['GRIS_FEED_PORT']}/" in rest.stdout
+    before = services(environment)
+    assert {state for state, _ in before.values()} == {"ready"}
 
-
-def test_without_the_sample_all_is_ready_when_up_returns_and_again_after_a_crash(
-    environment: Mapping[str, str],
-) -> None:
-    first = gris(environment, "up", "--no-sample")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert set(states(environment).values()) == {"ready"}
-    assert f"http://127.0.0.1:{environment['GRIS_FEED_PORT']}/" in first.stdout
-
-    # A crash of the machine leaves pid files behind; the next `up` completes what is missing.
-    pids = {row["service"]: row["pid"] for row in json.loads(gris(environment, "status", "--json").stdout)["services"]}
-    for pid in pids.values():
-        os.kill(pid, 9)
-    assert poll(lambda: set(states(environment).values()) == {"stopped"}, 20)
+    # A crash of the machine leaves every pid file behind.
+    for _, pid in before.values():
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    assert poll(lambda: not any(identity(pid or 0) for _, pid in before.values()), 20)
     again = gris(environment, "up", "--no-sample")
     assert (again.returncode, again.stderr) == (0, "")
-    assert set(states(environment).values()) == {"ready"}
+
+    down = gris(environment, "down")
+    assert down.returncode == 0
+    assert "worker stopped" in down.stdout
+    assert not is_taken(int(environment["GRIS_KAFKA"].rpartition(":")[2]))
+    assert set(states(environment).values()) == {"stopped"}

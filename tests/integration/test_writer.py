@@ -78,6 +78,8 @@ def test_a_repeated_insert_folds_into_one_row(client: Client) -> None:
         writer.rejected(rejected_rows("gris.events.z01", [1, 2]))
     assert client.query("SELECT count() FROM observations FINAL") == [(1,)]
     assert client.query("SELECT count() FROM rejected FINAL") == [(2,)]
+    writer.observations(pa.concat_tables([observation_rows([SAID])] * 3))
+    assert client.query("SELECT count() FROM observations FINAL") == [(1,)], "twice in one insert, too"
     client.command("OPTIMIZE TABLE observations FINAL")
     assert client.query("SELECT count() FROM observations") == [(1,)]
 

@@ -128,7 +128,8 @@ class Workload:
     def _pack(self, drawn: Columns) -> dict[str, list[Message]]:
         messages: dict[str, list[Message]] = {topic: [] for topic in figures.TOPICS}
         doubles = (drawn.units / SCALE[drawn.figure]).astype("<f8").tobytes()
-        spoiled = self._numbers.random(len(drawn.figure)) < self._spoiled
+        # A forecast is left alone: spoiled elsewhere it might be refused for its future period first.
+        spoiled = (self._numbers.random(len(drawn.figure)) < self._spoiled) & (drawn.bucket < IN_2098 - 366)
         offsets = np.full(len(drawn.figure), -1, np.int64)
         columns = [getattr(drawn, field.name).tolist() for field in dataclasses.fields(drawn)]
         rows = zip(*columns, drawn.withdrawn.tolist(), spoiled.tolist(), strict=True)

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS {database}.day_totals {on_cluster}
     areas_reported UInt32,
     areas_expected UInt32,
     cells UInt32,
-    status LowCardinality(String),
+    status String,
     flags Array(String),
     version UInt64,
     updated_at DateTime64(3, 'UTC')

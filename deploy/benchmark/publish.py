@@ -1,0 +1,75 @@
+"""Publish a workload as fast as a client can: by librdkafka where it is installed, else by our own publisher."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from deploy import topics
+from deploy.benchmark.workload import CHUNK, TOPICS, Workload
+from producers.publisher import Message as Record
+from producers.publisher import Publisher
+from producers.settings import PublisherSettings
+from schemas.errors import Fatal, Retry
+
+LIBRDKAFKA = "confluent_kafka"
+ANSWER_SECONDS = 120
+
+
+def publish(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> str:
+    """Publish all of it and return when the broker has it; ``tell`` hears how many were handed over so far.
+
+    Answers the name of the client that did it. Raises Retry or Fatal when the broker does not hold every record.
+    """
+    client = LIBRDKAFKA if find_spec(LIBRDKAFKA) else "kafka-python"
+    _by_librdkafka(workload, bootstrap, tell) if client == LIBRDKAFKA else _by_publisher(workload, bootstrap, tell)
+    ends = topics.ends(bootstrap, TOPICS)
+    wanted = {(topic, 0): count for topic, count in zip(TOPICS, workload.expected.records, strict=True)}
+    if ends != wanted:
+        raise Fatal(
+            f"The broker holds {sum(ends.values()):,} records of {workload.events:,}: its log is not ours alone."
+        )
+    return client
+
+
+def _by_librdkafka(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> None:
+    from confluent_kafka import Producer  # noqa: PLC0415 - not always installed
+
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "compression.type": "lz4",  # as our own publisher does
+            "batch.size": 1_000_000,
+            "linger.ms": 50,
+            "queue.buffering.max.messages": 4 * CHUNK,
+            "queue.buffering.max.kbytes": 1_000_000,
+        }
+    )
+    done = 0
+    for chunk in workload.chunks():
+        while len(producer) > CHUNK:
+            producer.poll(0.05)
+        for topic, messages in chunk.items():
+            batch = [{"key": key, "value": value} for key, value in messages]
+            if producer.produce_batch(topic, batch) != len(batch):
+                raise Fatal(f"The client did not take every record for {topic}.")
+        done += sum(map(len, chunk.values()))
+        tell(done)
+    if left := producer.flush(ANSWER_SECONDS):
+        raise Retry(f"The broker at {bootstrap} had not taken {left:,} records after {ANSWER_SECONDS} s.")
+
+
+def _by_publisher(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> None:
+    done = 0
+    with Publisher(PublisherSettings(kafka=bootstrap, schema_id=1), deadline=ANSWER_SECONDS) as publisher:
+        for chunk in workload.chunks():
+            records = [
+                Record(topic, key, value, done)  # type: ignore[arg-type]  # a tombstone is what we want to send
+                for topic, messages in chunk.items()
+                for key, value in messages
+            ]
+            receipt = publisher.publish(records)
+            if receipt.failures:
+                raise receipt.failures[0].error
+            done += len(records)
+            tell(done)
