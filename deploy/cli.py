@@ -22,6 +22,7 @@ COMMANDS = {
     "publish": ("producers.cli", "publish", "Publish an agency's figures from files."),
     "sample": ("producers.cli", "sample", "Publish a believable week of figures."),
     "check": ("sinks.cli", "check", "Prove that nothing is lost, doubled or added up wrongly."),
+    "bench": ("deploy.benchmark.cli", "bench", "Measure how fast events get in, and that they are right."),
 }
 
 

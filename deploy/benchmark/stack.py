@@ -1,8 +1,8 @@
 """The bench's own broker, engine and workers: on free ports, with all data in one folder, stopped by pid."""
 
 import contextlib
-import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Service, poll
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import Stack, fetch
-from schemas.catalogue import load
+from schemas.catalogue import Catalogue, load
 from schemas.errors import Fatal
 from schemas.topics import specs
-from sinks.clickhouse.client import connect
+from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import migrate
 
 READY_SECONDS = 90
@@ -25,40 +25,92 @@ STOP_SECONDS = 30
 
 
 class Worker:
-    """One `gris worker` process."""
+    """One `gris worker` process, started at ``started`` (seconds since 1970)."""
 
     def __init__(self, name: str, settings: LocalSettings) -> None:
-        self._metrics = f"http://{LOOPBACK}:{settings.metrics_port}"
+        port = free_port()
+        self._url = f"http://{LOOPBACK}:{port}"
         self.service = Service(name, settings.data)
+        self.started = time.time()
         self.pid = self.service.start(
             [sys.executable, "-P", "-m", "deploy.cli", "worker"],
             environment={
-                **{name: text for name, text in os.environ.items() if not name.startswith("GRIS_")},
-                **{name: text for name, text in settings.masked().items() if name in SETTINGS},
+                "GRIS_KAFKA": settings.kafka,
+                "GRIS_CLICKHOUSE": settings.clickhouse,
+                "GRIS_CATALOGUE": str(settings.catalogue),
+                "GRIS_REGISTRY": "",
                 "GRIS_WORKER_ID": name,
+                "GRIS_METRICS_PORT": str(port),
             },
         )
 
-    def wait_ready(self) -> Usage:
-        """Return when it has opened its partitions: what it had used up by then."""
+    def wait_ready(self) -> Usage | None:
+        """Return when it has opened its partitions, with what it had used up by then."""
         before = usage(self.pid)
 
-        def ready() -> bool:
+        def ready() -> str | None:
             nonlocal before
-            now = usage(self.pid)
-            if fetch(f"{self._metrics}/readyz") is None:
-                return False
-            before = now  # of the moment before the answer: by now it may be working already
-            return True
+            now = usage(self.pid)  # asked first: once it has answered it may be working already
+            if fetch(f"{self._url}/readyz") is not None:
+                before = now
+                return "ready"
+            return "dead" if self.service.pid() is None else None
 
-        end = poll(lambda: ready() or ("dead" if self.service.pid() is None else None), READY_SECONDS, READY_EVERY)
-        if end is not True:
-            raise Fatal(f"{self.service.name} did not become ready; its log ends with:\n{self.service.log_tail()}")
+        if poll(ready, READY_SECONDS, READY_EVERY) != "ready":
+            raise self.failure("did not become ready")
         return before
 
     def metrics(self) -> str:
         """Answer what /metrics says."""
-        body = fetch(f"{self._metrics}/metrics")
+        body = fetch(f"{self._url}/metrics")
         if body is None:
-            raise Fatal(f"{self.service.name} does not answer; its log ends with:\n{self.service.log_tail()}")
+            raise self.failure("does not answer")
         return body.decode()
+
+    def failure(self, what: str) -> Fatal:
+        """Say what is wrong with it, and its last words."""
+        return Fatal(f"The worker {self.service.name} {what}; its log ends with:\n{self.service.log_tail()}")
+
+
+class Bench:
+    """Broker and engine that run, with topics and tables for the bench's catalogue, and the workers started on them."""
+
+    def __init__(self, settings: LocalSettings, catalogue: Catalogue, client: Client) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.client = client
+        self.workers: list[Worker] = []
+
+    def start_workers(self, count: int) -> None:
+        """Start ``count`` workers at once."""
+        self.workers += [Worker(f"worker-{number}", self.settings) for number in range(1, count + 1)]
+
+    def stop_workers(self) -> None:
+        """Stop every worker, in order."""
+        for worker in self.workers:
+            worker.service.stop(STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Bench]:
+    """Run everything but the workers in ``folder``, which must be empty; stop all of it at the end, workers first."""
+    settings = LocalSettings(
+        kafka=f"{LOOPBACK}:{free_port()}",
+        clickhouse=f"http://{LOOPBACK}:{free_port()}/gris",
+        catalogue=write_catalogue(folder / "catalogue"),
+        data=folder,
+    )
+    stack = Stack(settings)
+    with contextlib.ExitStack() as ending:
+        for name in ("kafka", "clickhouse"):
+            ending.callback(stack.stop, name)
+        stack.start_kafka()
+        stack.start_clickhouse()
+        client = connect(settings.clickhouse)
+        ending.callback(client.close)
+        migrate(client)
+        catalogue = load(settings.catalogue)
+        topics.ensure(settings.kafka, specs(catalogue))
+        bench = Bench(settings, catalogue, client)
+        ending.callback(bench.stop_workers)
+        yield bench

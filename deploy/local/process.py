@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,10 +79,11 @@ class Service:
         except (FileNotFoundError, ValueError):
             return ""
 
-    def start(self, command: Sequence[str], about: str = "") -> int:
+    def start(self, command: Sequence[str], about: str = "", environment: Mapping[str, str] | None = None) -> int:
         """Start ``command`` in a session of its own with its output in the log file; return its pid.
 
         ``about`` is kept in the pid file: what tells this start from one with other settings. No secrets.
+        ``environment`` adds to this process's own.
         """
         if (running := self.pid()) is not None:
             raise Fatal(f"{self.name} is already running (pid {running}).")
@@ -96,6 +97,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=None if environment is None else os.environ | environment,
                 start_new_session=True,  # a closed terminal must not take it along
             )
         began = identity(self._child.pid)

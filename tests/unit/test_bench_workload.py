@@ -136,7 +136,9 @@ def test_a_week_of_figures_is_every_hour_of_every_indicator_in_every_province() 
     assert HOUR_CELLS * 24 * 7 == 2_116_800
     drawn = Week(20_000, 3).draw(20_000)
     figures = (drawn.revision == 0) & (drawn.mistake == 0)
-    cells = list(zip(*(getattr(drawn, name)[figures].tolist() for name in ("hour", "agency", "serial", "area")), strict=True))
+    cells = list(
+        zip(*(getattr(drawn, name)[figures].tolist() for name in ("hour", "agency", "serial", "area")), strict=True)
+    )
     assert len(set(cells)) == len(cells)
     assert cells == sorted(cells)
     assert abs(figures.mean() - 0.94) < 0.01
@@ -146,7 +148,9 @@ def test_a_week_of_figures_is_every_hour_of_every_indicator_in_every_province() 
 def test_a_shuffled_stream_touches_all_days_in_any_part_of_it_and_cells_twice_on_average() -> None:
     drawn = Shuffled(40_000, 3).draw(40_000)
     assert len(np.unique(drawn.hour[:5_000] // 24)) == 400
-    cells = set(zip(drawn.hour.tolist(), drawn.agency.tolist(), drawn.serial.tolist(), drawn.area.tolist(), strict=True))
+    cells = set(
+        zip(drawn.hour.tolist(), drawn.agency.tolist(), drawn.serial.tolist(), drawn.area.tolist(), strict=True)
+    )
     assert 15_000 < len(cells) <= 20_000
 
 

@@ -32,9 +32,9 @@ OWNERS = {
     "aiokafka": ("streams.", "sinks.feed.lines"),
     "fastavro": ("schemas.codec",),
     "pyruhvro": ("schemas.codec",),
-    "chdb": ("deploy.local.clickhouse", "deploy.bench."),
+    "chdb": ("deploy.local.clickhouse",),
     "openpyxl": ("producers.files",),
-    "confluent_kafka": (),
+    "confluent_kafka": ("deploy.benchmark.publish",),
 }
 FAMILIES = ("schemas.codec",)  # an owner whose further modules bear its name: codec.py, codec_reference.py
 
