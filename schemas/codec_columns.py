@@ -48,27 +48,30 @@ class Columns:
 def read(buffer: Buffer, starts: Ints, stops: Ints, how: Plan) -> Columns:
     """Read the records whose bodies lie from ``starts`` to ``stops`` (int64) of the buffer."""
     walk = Walk(buffer, starts)
-    texts: list[_Text] = []
-    found: dict[str, _Numbers] = {}
+    texts = [field.column for field in how.fields if field.kind == "string"]
+    places = np.empty((len(starts), 2 * len(texts)), np.int32)
+    filled: list[Flags | None] = []
+    numbers: dict[str, tuple[npt.NDArray[Any], Flags | None]] = {}
     for field in how.fields:
-        present = None if field.null is None else walk.index(2) != field.null
-        if present is not None and present.all():
-            present = None
+        present = _presence(walk, field)
         if field.kind == "string":
             length = walk.length(present)
-            begin = walk.at.copy()
+            places[:, 2 * len(filled)] = walk.at
             walk.skip(length)
-            texts.append(_Text(field.column, begin, walk.at.copy(), present))
+            places[:, 2 * len(filled) + 1] = walk.at
+            filled.append(present)
         else:
-            values = _values(walk, field, present)
+            values = _read_values(walk, field, present)
             if field.column is not None:
-                found[field.column] = _Numbers(values, present)
-    sure = walk.sure & (walk.at == stops)
+                numbers[field.column] = values, present
+    sure = (walk.flawed == 0) & (walk.at == stops)
     kept = slice(None) if sure.all() else np.flatnonzero(sure)
-    count = len(starts) if isinstance(kept, slice) else len(kept)
-    taken = _take_texts(buffer, texts, kept, count)
-    columns = {text.column: column for text, column in zip(texts, taken, strict=True)}
-    columns |= {name: _numbers(EVENT_COLUMNS.field(name).type, each, kept, count) for name, each in found.items()}
+    taken = _take_texts(buffer, places[kept], [None if each is None else each[kept] for each in filled])
+    columns = dict(zip(texts, taken, strict=True))
+    for name, (values, present) in numbers.items():
+        kind = EVENT_COLUMNS.field(name).type
+        columns[name] = _array(kind, values[kept], None if present is None else present[kept])
+    count = len(places[kept])
     batch = pa.record_batch(
         [columns[each.name] if each.name in columns else _default(each, how, count) for each in EVENT_COLUMNS],
         schema=EVENT_COLUMNS,
@@ -93,23 +96,16 @@ def take(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     return batch.take(_array(pa.int64(), rows, None))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Text:
-    """Where a text field of all records begins and stops; ``present`` is None when none of them is null."""
-
-    column: str | None
-    begins: Ints
-    stops: Ints
-    present: Flags | None
+def _presence(walk: Walk, field: Field) -> Flags | None:
+    """Tell which records have the field; None when all have."""
+    if field.null is None:
+        return None
+    present = walk.index(2) != field.null
+    return None if present.all() else present
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Numbers:
-    values: npt.NDArray[Any]
-    present: Flags | None
-
-
-def _values(walk: Walk, field: Field, present: Flags | None) -> npt.NDArray[Any]:
+def _read_values(walk: Walk, field: Field, present: Flags | None) -> npt.NDArray[Any]:
+    """Step over the field, and give its values if it is of a kind that may be ours."""
     match field.kind:
         case "double":
             return walk.double(present)
@@ -118,49 +114,39 @@ def _values(walk: Walk, field: Field, present: Flags | None) -> npt.NDArray[Any]
         case "long":
             return walk.int64(present)
         case "enum":
-            # An enum without symbols has no valid index: the extra entry stands for all that does not exist.
-            symbols = np.append(field.symbols, np.uint8(NOT_OURS))
-            values = symbols[walk.index(len(field.symbols), present)]
-            if field.column is not None:
-                walk.sure &= values != NOT_OURS
+            values = field.symbols[walk.index(field.count, present)]
+            walk.flawed |= values == NOT_OURS
             return values
         case "boolean":
-            values = walk.byte(present)
-            walk.sure &= values <= 1
-            return values
+            walk.flawed |= walk.byte(present) > 1
         case "float":
-            walk.skip(4 if present is None else 4 * present.astype(np.int64))
+            walk.skip_fixed(4, present)
         case _:
             walk.skip(walk.length(present))
-    return walk.at  # a kind that is only ever skipped
+    return walk.at
 
 
-def _take_texts(buffer: Buffer, texts: list[_Text], kept: slice | Ints, count: int) -> list[pa.Array]:
-    """Copy the texts of the kept records out of the buffer, a string array for each field.
+def _take_texts(buffer: Buffer, places: npt.NDArray[np.int32], filled: list[Flags | None]) -> list[pa.Array]:
+    """Copy texts out of the buffer, a string array for each of the k text fields.
 
-    The buffer itself serves as one array of strings, in which texts and what lies between them alternate: the k texts
-    of the first record are the elements 0, 2 … 2k-2, and element 2k-1 is the way to the next record. Arrow then takes
-    every (2k)-th element, without Python and without an index of bytes.
+    ``places``: (n, 2k), where each text begins and stops; ``filled``: which records have it, None for all. The buffer
+    itself serves as one array of strings, in which texts and what lies between them alternate: the texts of the first
+    record are the elements 0, 2 … 2k-2, and element 2k-1 is the way to the next record. Arrow then takes every 2k-th
+    element, without Python and without an index of bytes.
     """
-    width = 2 * len(texts)
-    offsets = np.empty((count, width), np.int32)
-    for at, text in enumerate(texts):
-        offsets[:, 2 * at] = text.begins[kept]
-        offsets[:, 2 * at + 1] = text.stops[kept]
+    count, width = places.shape
     if count == 0:
-        return [pa.array([], pa.string()) for _ in texts]
+        return [pa.nulls(0, pa.string()) for _ in filled]
     whole = pa.Array.from_buffers(
-        pa.string(), count * width - 1, [None, pa.py_buffer(offsets), pa.py_buffer(buffer.raw)]
+        pa.string(), count * width - 1, [None, pa.py_buffer(places), pa.py_buffer(buffer.raw)]
     )
-    taken = []
-    for at, text in enumerate(texts):
-        present = None if text.present is None else text.present[kept]
-        if present is not None and not present.any():
-            taken.append(pa.nulls(count, pa.string()))
-            continue
-        places = np.arange(2 * at, count * width, width, dtype=np.int64)
-        taken.append(whole.take(_array(pa.int64(), places, present)))
-    return taken
+    every = np.arange(0, count * width, width, dtype=np.int32)
+    return [
+        pa.nulls(count, pa.string())
+        if present is not None and not present.any()
+        else whole.take(_array(pa.int32(), every + 2 * at, present))
+        for at, present in enumerate(filled)
+    ]
 
 
 def _without_bad_texts(columns: Columns, texts: list[pa.Array]) -> Columns:
@@ -190,18 +176,13 @@ def _not_utf8(text: pa.Array) -> Iterator[int]:
             yield row
 
 
-def _numbers(kind: pa.DataType, numbers: _Numbers, kept: slice | Ints, count: int) -> pa.Array:
-    present = None if numbers.present is None else numbers.present[kept]
-    if present is not None and not present.any():
-        return pa.nulls(count, kind)
-    values = numbers.values[kept]
-    return _array(kind, values.astype(np.int32) if kind == pa.int32() else values, present)
-
-
 def _array(kind: pa.DataType, values: npt.NDArray[Any], present: Flags | None) -> pa.Array:
     """Wrap numbers as an Arrow array (pa.array would import pandas, which takes seconds)."""
+    if present is not None and not present.any():
+        return pa.nulls(len(values), kind)
+    exact = np.ascontiguousarray(values, kind.to_pandas_dtype())
     valid = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(exact)])
 
 
 def _default(column: pa.Field, how: Plan, count: int) -> pa.Array:

@@ -11,6 +11,7 @@ from schemas.codec_schema import STATUSES, WriterSchema, branches, define, event
 
 SIMPLE = frozenset({"string", "bytes", "double", "float", "int", "long", "boolean", "enum"})
 NOT_OURS = 255  # a writer's symbol that is no status of ours
+MOST_SYMBOLS = 255
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class Field:
     """One field of a writer schema that the fast path can read.
 
     ``kind`` is its Avro type; ``null`` the index of the null branch when it is optional; ``column`` our field it is
-    read as, None when it is skipped; ``symbols`` maps an enum's symbols to indices in STATUSES (0 when it is skipped).
+    read as, None when it is skipped. An enum has ``count`` symbols; ``symbols`` maps any byte, as the index of one, to
+    an index in STATUSES or NOT_OURS, or to 0 when the field is skipped.
     """
 
     kind: str
     null: int | None
     column: str | None
+    count: int
     symbols: Bytes
 
 
@@ -57,12 +60,15 @@ def _field(name: str, kind: Any, ours: Any, writer: WriterSchema) -> Field | Non
     simple = definition if isinstance(definition, str) else definition["type"]
     if simple not in SIMPLE:
         return None
-    symbols = definition["symbols"] if simple == "enum" else ()
+    written = definition["symbols"] if simple == "enum" else []
+    if len(written) > MOST_SYMBOLS:
+        return None
     if ours is None:
-        return Field(simple, null, None, np.zeros(len(symbols), np.uint8))
+        return Field(simple, null, None, len(written), np.zeros(MOST_SYMBOLS + 1, np.uint8))
     read = branches(ours["type"])
     own_type = read[-1] if isinstance(read[-1], str) else read[-1]["type"]
     if simple != own_type or (null is not None and "null" not in read) or not resolves(definition, read[-1], writer):
         return None
-    own = [STATUSES.index(each) if each in STATUSES else NOT_OURS for each in symbols]
-    return Field(simple, null, name, np.array(own, np.uint8))
+    symbols = np.full(MOST_SYMBOLS + 1, NOT_OURS, np.uint8)
+    symbols[: len(written)] = [STATUSES.index(each) if each in STATUSES else NOT_OURS for each in written]
+    return Field(simple, null, name, len(written), symbols)

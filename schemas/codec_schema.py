@@ -21,7 +21,7 @@ LINE_ID = 3
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
-class UnknownSchema(GrisError):  # noqa: N818 - the name of the reason it leads to
+class UnknownSchema(GrisError):
     """The schema id is not registered, or what is registered under it cannot be read as our event. Says why."""
 
 

@@ -1,6 +1,5 @@
 """Commands of the sinks: `gris migrate`, `gris check`, `gris feed`."""
 
-import os
 import sys
 
 import click
@@ -9,12 +8,13 @@ import click
 @click.command()
 def migrate() -> None:
     """Bring the database's tables up to date; GRIS_CLICKHOUSE_CLUSTER names a cluster for Replicated ones."""
-    from schemas.settings import Settings  # noqa: PLC0415 - `gris --help` must not wait for pyarrow
-    from sinks.clickhouse.client import connect  # noqa: PLC0415
+    from sinks.clickhouse.client import connect  # noqa: PLC0415 - `gris --help` must not wait for pyarrow
     from sinks.clickhouse.migrate import migrate as bring_up_to_date  # noqa: PLC0415
+    from sinks.clickhouse.settings import DatabaseSettings  # noqa: PLC0415
 
-    client = connect(Settings.read().clickhouse)
-    applied = bring_up_to_date(client, replicated=os.environ.get("GRIS_CLICKHOUSE_CLUSTER") or None)
+    settings = DatabaseSettings.read()
+    client = connect(settings.clickhouse)
+    applied = bring_up_to_date(client, replicated=settings.clickhouse_cluster)
     for name in applied:
         click.echo(f"applied {name}")
     if not applied:

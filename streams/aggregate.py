@@ -118,7 +118,7 @@ class Aggregator:
                 return
             if judged.follows != partition.state.position.next_offset:
                 raise Fatal(
-        """Take all folded in since the last flush, and the totals of what it touched; None when there is nothing."""
+                    f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it again,"
                     " and please report it."
                 )
             await self._read_back(partition.state, judged)

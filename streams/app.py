@@ -21,9 +21,16 @@ QUEUED_BLOCKS = 2
 log = structlog.get_logger(__name__)
 
 
+class App(faust.App):  # type: ignore[misc]  # Faust has no types
+    """Faust without its folder of tables: a worker keeps nothing on disk, and may run where nothing can be written."""
+
+    def _create_directories(self) -> None:
+        """Make none: by default it is `<group>-data` in whatever folder the worker was started from."""
+
+
 def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C901 - eight handlers, none of them deep
     """Wire the parts of a worker into a Faust app."""
-    app = faust.App(
+    app = App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
         store="memory://",

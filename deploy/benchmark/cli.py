@@ -14,9 +14,7 @@ CHOICES = ("week", "shuffled")
 
 
 @click.command()
-@click.option(
-    "--events", type=click.IntRange(min=1_000), default=2_000_000, show_default=True, help="Records to publish."
-)
+@click.option("--events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Records to publish.")
 @click.option(
     "--workload",
     type=click.Choice(CHOICES),
@@ -24,14 +22,10 @@ CHOICES = ("week", "shuffled")
     show_default=True,
     help="Hour after hour, or any hour of 400 days at any time.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 4), default=1, show_default=True, help="Workers that share the topics."
-)
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too."
-)
+@click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True, help="They share the topics.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
 @click.option("--keep", is_flag=True, help="Leave data and logs in their folder; its name is printed.")
-def bench(events: int, workload: str, workers: int, json_file: Path | None, keep: bool) -> None:
+def bench(events: int, workload: str, workers: int, file: Path | None, keep: bool) -> None:
     """Measure how fast events get into ClickHouse, on a broker and a database of its own.
 
     Everything is published first, then the worker starts. What comes out is set against an independent count: a wrong
@@ -55,8 +49,8 @@ def bench(events: int, workload: str, workers: int, json_file: Path | None, keep
         else:
             shutil.rmtree(folder, ignore_errors=True)
     Console(width=None if sys.stdout.isatty() else 120).print(table(outcome))
-    if json_file is not None:
-        json_file.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if file is not None:
+        file.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if outcome.wrong:
         raise click.exceptions.Exit(1)
 

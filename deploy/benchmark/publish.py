@@ -38,6 +38,7 @@ def _by_librdkafka(workload: Workload, bootstrap: str, tell: Callable[[int], Non
             "bootstrap.servers": bootstrap,
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
+            "log_level": 3,  # errors: a broker that has just started makes it wait, which is no news
             "compression.type": "lz4",  # as our own publisher does
             "batch.size": 1_000_000,
             "linger.ms": 50,

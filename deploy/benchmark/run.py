@@ -69,7 +69,7 @@ def run(folder: Path, workload: Workload, shape: str, workers: int, tell: Tell) 
         began = time.monotonic()
         publisher = publish(workload, bench.settings.kafka, lambda done: tell("publishing", done))
         published = time.monotonic() - began
-        measures = _work(bench, workload.events, workers, tell)
+        measures = measured(bench, workload.events, workers, tell)
         bench.stop_workers()
         tell("checking", 0)
         began = time.monotonic()
@@ -91,7 +91,8 @@ def run(folder: Path, workload: Workload, shape: str, workers: int, tell: Tell) 
     )
 
 
-def _work(bench: Bench, events: int, workers: int, tell: Tell) -> Measures:
+def measured(bench: Bench, events: int, workers: int, tell: Tell) -> Measures:
+    """Start workers on what is published and measure until the last of so many events is stored."""
     bench.start_workers(workers)
     ready = [worker.wait_ready() for worker in bench.workers]
     first, last = _watch(bench, events, tell)

@@ -37,11 +37,8 @@ def table(outcome: Outcome) -> Table:
 
 def _measures(shown: Table, found: Measures) -> None:
     shown.add_section()
-    shown.add_row(
-        "[bold]speed",
-        f"[bold]{found.events_per_second:,.0f} events/s",
-        "from the worker's first block to the last ledger row",
-    )
+    speed = f"[bold]{found.events_per_second:,.0f} events/s"
+    shown.add_row("[bold]speed", speed, "from the worker's first block to the last ledger row")
     shown.add_row("", f"{found.seconds:.2f} s", "the same in seconds")
     shown.add_row("first row", f"{found.first_row_seconds:.2f} s", "from the worker's start to its first ledger row")
     shown.add_row("whole", f"{found.whole_seconds:.2f} s", "from the worker's start to the last ledger row")

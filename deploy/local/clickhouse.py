@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,7 @@ from deploy.local.clickhouse_http import ExceptionResponse, Statement
 _chdb: Any = chdb._chdb  # noqa: SLF001 - the wrapper's Connection adds progress bars, and takes no SQL that is not UTF-8
 LOOPBACK = "127.0.0.1"
 THREADS = 16  # requests inside the engine at once; more wait their turn
-DRAIN_SECONDS = 10
+DRAIN_SECONDS = 5.0  # what statements get after SIGTERM before they are killed
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -95,8 +96,12 @@ class Engine:
                 f"(version {self.version})",
             )
 
+    def cancel(self) -> None:
+        """Make the statements that still run give up: they answer with code 394."""
+        self._held.query("KILL QUERY WHERE query NOT LIKE 'KILL QUERY%' ASYNC")
+
     def close(self) -> None:
-        """Write down what is open and let go of the folder."""
+        """Let go of the folder."""
         self._held.close()
 
 
@@ -105,7 +110,7 @@ def _insert(connection: Any, statement: Statement) -> Answer:
     if statement.parameters:
         given = ", ".join(f"{_identifier('param_' + k)} = {_literal(v)}" for k, v in statement.parameters.items())
         connection.query(f"SET {given}")
-    rows = bytes(statement.rows or b"")
+    rows = statement.rows or b""
     if statement.rows_format == "Values":
         rows = rows.rstrip().removesuffix(b";")
     insert = connection.send_insert(statement.sql.decode(errors="surrogateescape"), statement.rows_format)
@@ -221,6 +226,25 @@ def _engine(path: Path) -> Engine:
         )
 
 
+class Server(uvicorn.Server):
+    """Uvicorn, but a statement that outlives the drain is killed by the engine and answered (code 394), not dropped."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._patience = threading.Timer(DRAIN_SECONDS, engine.cancel)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, at the first signal."""
+        if not self.should_exit:
+            self._patience.start()
+        super().handle_exit(sig, frame)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes."""
+        super().run(sockets)
+        self._patience.cancel()
+
+
 def _leave_quietly(_number: int, _frame: FrameType | None) -> None:
     """Uvicorn drains on SIGTERM and SIGINT, then raises the signal again: the second time it means nothing more."""
 
@@ -244,7 +268,8 @@ def main(path: Path, port: int) -> None:
         server_header=False,
         date_header=False,
         timeout_keep_alive=60,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=round(2 * DRAIN_SECONDS),
+        proxy_headers=False,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_quietly)
@@ -253,7 +278,7 @@ def main(path: Path, port: int) -> None:
         f"process {os.getpid()}",
         flush=True,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, engine).run([listening])
     threads.shutdown(wait=True, cancel_futures=True)
     engine.close()
 

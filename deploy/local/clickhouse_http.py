@@ -8,12 +8,17 @@ import dataclasses
 import gzip
 import json
 import re
+import sys
 import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import lz4.frame
-from backports import zstd
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd  # comes with clickhouse-connect
 
 # Parameters of the URL that are not settings. Sessions, users and progress headers are accepted, without effect.
 RESERVED = frozenset(
@@ -103,12 +108,14 @@ TOKEN = re.compile(
     rb"\s+|--[^\n]*|\#[ !][^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`|\w+|.",
     re.DOTALL,
 )
+FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*\r?\n?")
+BEFORE_A_NAME = (b"", b"INSERT", b"INTO", b"TABLE", b"FUNCTION", b".")
 FORMAT_AT_END = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^'`\"]*)?;?\s*$", re.IGNORECASE)
 ENGINE_PREFIX = re.compile(r"(?:Code: \d+\. )?DB::\w*Exception: ")
 ENGINE_CODE = re.compile(r"Code: (\d+)\. ")
 
 
-class ExceptionResponse(Exception):  # noqa: N818 - the interface's own word
+class ExceptionResponse(Exception):
     """A statement that failed: ``code`` is ClickHouse's, the text is the server's form of it."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -121,7 +128,7 @@ class Statement:
     """One request: ``sql`` with the rows of an INSERT split off into ``rows`` (None when there are none to read)."""
 
     sql: bytes
-    rows: memoryview | None
+    rows: bytes | None
     rows_format: str
     output_format: str
     database: str
@@ -137,9 +144,12 @@ def statement(method: str, query: Sequence[tuple[str, str]], headers: Mapping[st
     if given.get("compress") == "1" or given.get("decompress") == "1":
         raise ExceptionResponse(NOT_IMPLEMENTED, "compress=1 and decompress=1 are not supported, use Content-Encoding")
     body = decompressed(body, headers.get("content-encoding", ""))
-    text = given.get("query", "").encode()
-    text = text + b"\n" + body if text else body
-    sql, rows, rows_format = split_insert(text)
+    text = given.get("query", "").encode(errors="surrogateescape")
+    sql, rows, rows_format = split_insert(text + b"\n")
+    if rows is not None and not rows.strip():
+        rows = body  # the driver's way; not copied, it may be large
+    else:
+        sql, rows, rows_format = split_insert(text + b"\n" + body if text else body)
     return Statement(
         sql=sql,
         rows=rows,
@@ -153,26 +163,25 @@ def statement(method: str, query: Sequence[tuple[str, str]], headers: Mapping[st
     )
 
 
-def split_insert(text: bytes) -> tuple[bytes, memoryview | None, str]:
+def split_insert(text: bytes) -> tuple[bytes, bytes | None, str]:
     """Split ``INSERT … VALUES rows`` and ``INSERT … FORMAT x rows`` into head, rows and format; others stay whole."""
-    at, words, depth = 0, 0, 0
+    at, depth, before = 0, 0, b""
     while match := TOKEN.match(text, at):
         token, start, at = match.group(), match.start(), match.end()
-        depth += (token == b"(") - (token == b")")
         if token[:2] in (b"--", b"/*", b"# ", b"#!") or token.isspace():
             continue
-        word = token.upper()
-        words += 1
-        if words == 1 and word != b"INSERT":
+        word, last, before = token.upper(), before, token.upper()
+        depth += (token == b"(") - (token == b")")
+        if not last and word != b"INSERT":
             break
-        if depth or words < 3:  # noqa: PLR2004 - INSERT, INTO or the table's name: no keyword to look at yet
+        if depth or last in BEFORE_A_NAME:
             continue
         if word in (b"SELECT", b"WITH", b"FROM"):
             break
         if word == b"VALUES":
-            return text[:start], memoryview(text)[at:], "Values"
-        if word == b"FORMAT" and (named := re.compile(rb"\s+(\w+)[ \t\f]*\r?\n?").match(text, at)):
-            return text[:start], memoryview(text)[named.end() :], named.group(1).decode()
+            return text[:start], text[at:], "Values"
+        if word == b"FORMAT" and (named := FORMAT_NAME.match(text, at)):
+            return text[:start], text[named.end() :], named.group(1).decode()
     return text, None, ""
 
 

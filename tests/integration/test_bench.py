@@ -1,10 +1,20 @@
 """`gris bench`, small, end to end: broker, engine and worker of its own, a right result, nothing left behind."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from rich.console import Console
+
+from deploy.benchmark.publish import publish
+from deploy.benchmark.run import Outcome, measured
+from deploy.benchmark.stack import running
+from deploy.benchmark.table import as_json, table
+from deploy.benchmark.verdict import differences
+from deploy.benchmark.workload import Workload
 
 SECONDS = 240
 
@@ -39,3 +49,34 @@ def test_a_small_bench_is_right_and_says_everything_in_its_json_file(tmp_path: P
     assert measures["flushes"] > 0
     assert {"frame", "decode", "rules", "rows", "fold", "totals", "observations"} <= measures["stages"].keys()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_wrong_result_is_named_and_has_no_speed(tmp_path: Path) -> None:
+    workload = Workload(5_000)
+    with running(tmp_path / "stack") as bench:
+        publish(workload, bench.settings.kafka, lambda _: None)
+        measures = measured(bench, workload.events, 1, lambda *_: None)
+        bench.stop_workers()
+        assert list(differences(bench, workload.expected)) == []
+        # One figure of a province gone, and with it the totals that it entered.
+        bench.client.command(
+            "ALTER TABLE observations DELETE WHERE indicator = 'B02.003' AND area = '32' SETTINGS mutations_sync = 1"
+        )
+        bench.client.command(
+            "INSERT INTO day_totals SELECT * REPLACE (value + 1 AS value, version + 1 AS version) FROM day_totals FINAL"
+            " WHERE indicator = 'B01.001' AND area = 'VN'"
+        )
+        wrong = tuple(differences(bench, workload.expected))
+    assert any("gris.events.b02" in line and "accepted" in line for line in wrong)
+    assert any("B01.001 VN" in line for line in wrong)
+    assert any(line.startswith("gris check: ") for line in wrong)
+    machine: dict[str, object] = {"cpus": 2, "load_average_before": 0}
+    outcome = Outcome("week", 5_000, 4_950, 50, 1, "confluent_kafka", 1.0, 1.0, wrong, None, machine)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(outcome))
+    shown = console.export_text()
+    assert "WRONG" in shown
+    assert "events/s" not in shown
+    assert as_json(outcome)["right"] is False
+    assert as_json(outcome)["measures"] is None
+    assert measures.events_per_second > 0

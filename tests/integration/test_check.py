@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -281,6 +282,26 @@ def test_the_tail_of_a_crash_is_no_fault(filled: Client, catalogue: Catalogue) -
     report = check(filled, catalogue)
     assert report.clean
     assert [one.ahead for one in report.partitions if one.topic == topic_of(last.indicator)] == [1]
+
+
+def test_totals_that_come_a_moment_after_their_observations_are_no_fault(
+    database: str, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(database)
+    writer = Writer(client)
+    writer.observations(observation_rows(STATEMENTS))
+    query = client.query
+
+    def worker_in_between(sql: str, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
+        rows = query(sql, *args, **kwargs)
+        if "AS differing" in sql and not query("SELECT 1 FROM ledger"):
+            writer.day_totals(total_rows(TOTALS.items()))
+            writer.ledger(positions(STATEMENTS))
+        return rows
+
+    monkeypatch.setattr(client, "query", worker_in_between)
+    assert check(client, catalogue).differences == ()
+    client.close()
 
 
 def test_the_command_tells_by_exit_code_and_json(

@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -23,9 +22,9 @@ import clickhouse_connect
 import lz4.frame
 import pyarrow as pa
 import pytest
-from backports import zstd
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from deploy.local.clickhouse_http import zstd
 from tests.support.clickhouse import CHECKOUT, LocalClickHouse
 
 FORM = "application/x-www-form-urlencoded"
@@ -174,6 +173,8 @@ def test_get_only_reads(clickhouse_url: str, numbers: str) -> None:
         ("", "insert into table t select * from values('a UInt32, b String', (1, 'a;b'), (2, 'it''s'))"),
         ("INSERT INTO t", "SELECT 1, 'a;b' UNION ALL SELECT 2, 'it\\'s'"),
         ("", "INSERT /* VALUES */ INTO `t` -- FORMAT CSV\n(a, b) VALUES (1, 'a;b') (2, 'it''s')"),
+        ("INSERT INTO t FORMAT Values\n", "(1, 'a;b')\n(2, 'it''s')"),
+        ("", "INSERT INTO numbers.t VALUES (1, 'a;b') (2, 'it''s')"),
         ("", "INSERT INTO t WITH 1 AS one SELECT one + number, ['a;b', 'it\\'s'][number + 1] FROM numbers(2)"),
     ],
 )
@@ -184,6 +185,13 @@ def test_inserts_in_every_spelling_store_the_same_rows(
     assert (reply.status, reply.body) == (200, b"")
     assert rows(clickhouse_url, numbers) == b"1\ta;b\n2\tit\\'s\n"
     assert json.loads(reply.headers["X-ClickHouse-Summary"])["written_rows"] == "2"
+
+
+def test_a_table_may_be_called_as_a_keyword_is(clickhouse_url: str, numbers: str) -> None:
+    ask(clickhouse_url, "CREATE TABLE values (format UInt8) ENGINE = Memory", database=numbers)
+    assert ask(clickhouse_url, "INSERT INTO values (format) VALUES (7)", database=numbers).status == 200
+    assert ask(clickhouse_url, "8\n", query="INSERT INTO numbers.values FORMAT CSV").status == 200
+    assert ask(clickhouse_url, "SELECT sum(format) FROM values", database=numbers).body == b"15\n"
 
 
 def test_binary_inserts_keep_every_byte(clickhouse_url: str, numbers: str) -> None:
@@ -296,18 +304,29 @@ def test_it_listens_on_loopback_only(clickhouse_url: str) -> None:
 
 
 def test_what_was_answered_survives_kill_and_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
-    server = LocalClickHouse(tmp_path / "data")
-    server.start()
-    ask(server.url, "CREATE DATABASE d")
-    ask(server.url, "CREATE TABLE d.t (a UInt32, b String) ENGINE = ReplacingMergeTree ORDER BY a")
-    for at in range(5):
-        assert ask(server.url, f"INSERT INTO d.t VALUES ({at}, 'x')").status == 200
-    server.kill()
-    server.start()
-    assert ask(server.url, "SELECT count() FROM d.t").body == b"5\n"
-    assert server.process is not None
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
-    server.start()
-    assert ask(server.url, "SELECT count() FROM d.t").body == b"5\n"
-    assert server.stop() == 0
+    with LocalClickHouse(tmp_path / "data") as server:
+        ask(server.url, "CREATE DATABASE d")
+        ask(server.url, "CREATE TABLE d.t (a UInt32, b String) ENGINE = ReplacingMergeTree ORDER BY a")
+        for at in range(5):
+            assert ask(server.url, f"INSERT INTO d.t VALUES ({at}, 'x')").status == 200
+        server.kill()
+        server.start()
+        assert ask(server.url, "SELECT count() FROM d.t").body == b"5\n"
+        assert server.stop() == 0
+        server.start()
+        assert ask(server.url, "SELECT count() FROM d.t").body == b"5\n"
+        assert server.stop() == 0
+
+
+def test_sigterm_kills_what_still_runs_after_a_while_and_answers_it(tmp_path: Path) -> None:
+    sql = "SELECT sum(sleepEachRow(0.1)) FROM numbers(6000)"
+    limits = {"max_block_size": 1, "function_sleep_max_microseconds_per_block": 10**12}
+    running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum(sleepEachRow%'"
+    with LocalClickHouse(tmp_path / "data") as server, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: ask(server.url, sql, **limits))
+        deadline = time.monotonic() + 30
+        while ask(server.url, running).body != b"1\n":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert server.stop() == 0
+        assert answer.result(30).headers["X-ClickHouse-Exception-Code"] == "394"

@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from deploy.local.ports import free_port
 from sinks.clickhouse.client import connect
@@ -26,6 +27,14 @@ class LocalClickHouse:
         self.path = path
         self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
 
     @property
     def url(self) -> str:
@@ -74,13 +83,9 @@ def answers(url: str) -> bool:
 @contextlib.contextmanager
 def running_clickhouse(path: Path) -> Iterator[str]:
     """Run a server with its data in ``path``; gives its URL without a database."""
-    server = LocalClickHouse(path)
-    try:
-        server.start()
+    with LocalClickHouse(path) as server:
         yield server.url
-    finally:
-        if server.process is not None and server.process.poll() is None:
-            server.stop()
+        server.stop()
 
 
 @contextlib.contextmanager

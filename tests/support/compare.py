@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
-from tests.support import oracle
+from tests.support import daily_topic, oracle
 from tests.support.figures import Place
 from tests.support.stack import Stack
 from tests.support.workload import Workload
@@ -40,7 +40,7 @@ def stored_rejects(stack: Stack) -> dict[Place, dict[int, str]]:
 
 
 def differences(stack: Stack, workload: Workload, catalogue: Path) -> list[str]:
-    """Name what differs from the independent count: ledger, verdicts, statements and every column of every total."""
+    """Name what differs from the independent count: ledger, verdicts, statements, every total, the last of each line."""
     found = []
     ledger = {place: row for place, row in stack.ledger().items() if row[0]}
     expected = {
@@ -63,7 +63,10 @@ def differences(stack: Stack, workload: Workload, catalogue: Path) -> list[str]:
     counts = {(topic, partition): (offsets, count) for topic, partition, offsets, count in rows}
     if counts != {place: (count, count) for place, count in workload.accepted.items()}:
         found.append(f"observations {counts}, expected {workload.accepted}")
-    return found + different_totals(stored_totals(stack), workload.totals(catalogue))
+    known = workload.totals(catalogue)
+    found += different_totals(stored_totals(stack), known)
+    published = daily_topic.differences(daily_topic.read(stack.bootstrap), known)
+    return found + published[:SHOWN] + ([f"{len(published)} lines of gris.daily differ"] if published else [])
 
 
 def different_totals(there: dict[oracle.Key, oracle.Total], known: dict[oracle.Key, oracle.Total]) -> list[str]:

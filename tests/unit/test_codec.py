@@ -275,6 +275,11 @@ def test_bytes_that_are_read_as_a_text_have_to_be_utf_8() -> None:
         (["int", "string", "null"], [b"\0\5", b"\4", b"\2\0"], [b"\6", b"\0", b"\0\x80\x80\x80\x80\x20"]),
         ({"type": "fixed", "name": "F", "size": 3}, [b"abc"], [b"ab"]),
         ({"type": "enum", "name": "E", "symbols": ["A", "B"]}, [b"\0", b"\2"], [b"\1", b"\4"]),
+        ({"type": "enum", "name": "E", "symbols": []}, [], [b"\0", b"\1"]),
+        *(
+            ({"type": "enum", "name": "E", "symbols": [f"S{n}" for n in range(n)]}, [varint(n - 1)], [varint(n)])
+            for n in (64, 65, 128, 129, 255, 256, 300)
+        ),
         (
             {"type": "array", "items": "int"},
             [b"\0", b"\2\5\0", b"\4\5\5\2\5\0", b"\3\4\5\5\0"],
