@@ -17,6 +17,7 @@ from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.tail import Key
 from streams.announce import Messages
+from streams.guard import Guard
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import Partition, Reckoning
@@ -79,6 +80,7 @@ class Aggregator:
         self._threads = threads
         self._health = health
         self._metrics = metrics
+        self._guard = Guard(settings.guard_ratio, settings.guard_events, settings.guard_agencies)
         self._open: dict[TP, Open] = {}
         self._uses = itertools.count()
         # Held by a fold from its read-back to its end, and by the taking of a flush: neither sees the other half done.

@@ -21,7 +21,7 @@ QUEUED_BLOCKS = 2
 log = structlog.get_logger(__name__)
 
 
-class App(faust.App):  # type: ignore[misc]  # Faust has no types
+class App(faust.App):
     """Faust without its folder of tables: a worker keeps nothing on disk, and may run where nothing can be written."""
 
     def _create_directories(self) -> None:
@@ -55,9 +55,10 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
 
     async def stop(fatal: Fatal) -> None:
         """Stop the process the ordinary way; its last word is the sentence. Never returns: no event counts as done."""
-        parts.health.fatal = fatal
-        log.critical("stopping", reason=str(fatal))
-        signal.raise_signal(signal.SIGTERM)
+        if parts.health.fatal is None:
+            parts.health.fatal = fatal
+            log.critical("stopping", reason=str(fatal))
+            signal.raise_signal(signal.SIGTERM)
         await asyncio.Event().wait()
 
     async def guard(work: Awaitable[None]) -> None:

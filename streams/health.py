@@ -35,9 +35,14 @@ class Health:
         return None if self.opened else "the partitions are not opened yet"
 
     async def persist(self, doing: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call again, with growing pauses, until it raises no Retry; tell of an obstacle once, and of its end."""
+        """Call again, with growing pauses, until it raises no Retry; tell of an obstacle once, and of its end.
+
+        Once the worker stops for a fault, nothing more is begun: the fault is raised instead.
+        """
         pause = FIRST_PAUSE
         while True:
+            if self.fatal is not None:
+                raise self.fatal
             try:
                 result = await call()
             except Retry as obstacle:

@@ -12,6 +12,8 @@ class WorkerSettings(Settings):
     back at once. ``flush_ms`` is the pause between flushes near the head of the log; far behind it a flush waits for
     ``replay_flush_ms`` or ``flush_rows``, whichever comes first. ``fetch_bytes`` bounds what one fetch brings of a
     partition, ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for further events.
+    The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
+    refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
     """
 
     worker_id: str = "worker-1"
@@ -27,3 +29,6 @@ class WorkerSettings(Settings):
     cube_bytes: int = Field(200 << 20, ge=1 << 20)
     session_seconds: float = Field(10.0, ge=1.0, le=60.0)
     stop_seconds: float = Field(8.0, ge=0.1, le=60.0)
+    guard_ratio: float = Field(0.9, ge=0.0, le=1.0)
+    guard_events: int = Field(1_000, ge=1)
+    guard_agencies: int = Field(3, ge=0)

@@ -13,7 +13,7 @@ from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.recompute import recompute
 from sinks.clickhouse.writer import Writer
 from tests.support.observations import RECEIVED, observation_rows, topic_of
-from tests.support.oracle import Book, Key, Statement, Total, read_book, totals
+from tests.support.oracle import Book, Key, Statement, Total, bucket_and_slot, read_book, totals
 from tests.support.small_catalogue import BOUNDARY, FIGURES, Figure, provinces_on, write_catalogue
 
 SEEDS = range(4)
@@ -36,21 +36,16 @@ def catalogue(folder: Path) -> Catalogue:
 
 
 def period(figure: Figure, day: dt.date, dice: random.Random) -> str:
-    match figure.frequency:
-        case "hourly":
-            return f"{day}T{dice.randrange(24):02}:00:00/PT1H"
-        case "six_hourly":
-            return f"{day}T{6 * dice.randrange(4):02}:00:00/PT6H"
-        case "daily":
-            return f"{day}"
-        case "monthly":
-            return f"{day:%Y-%m}"
-        case "quarterly":
-            return f"{day.year}-Q{(day.month + 2) // 3}"
-        case "semiannual":
-            return f"{day.year}-S{1 if day.month <= 6 else 2}"
-        case _:
-            return f"{day.year}"
+    written = {
+        "hourly": f"{day}T{dice.randrange(24):02}:00:00/PT1H",
+        "six_hourly": f"{day}T{6 * dice.randrange(4):02}:00:00/PT6H",
+        "daily": f"{day}",
+        "monthly": f"{day:%Y-%m}",
+        "quarterly": f"{day.year}-Q{(day.month + 2) // 3}",
+        "semiannual": f"{day.year}-S{1 if day.month <= 6 else 2}",
+        "annual": f"{day.year}",
+    }
+    return written[figure.frequency]
 
 
 def drawn(seed: int, count: int) -> list[Statement]:
@@ -63,12 +58,7 @@ def drawn(seed: int, count: int) -> list[Statement]:
         figure = dice.choice(FIGURES)
         day = dice.choice(days)
         time_period = period(figure, day, dice)
-        bucket = day if figure.frequency in ("hourly", "six_hourly", "daily") else None
-        if bucket is None:
-            month = {"monthly": day.month, "quarterly": (day.month - 1) // 3 * 3 + 1, "annual": 1}.get(
-                figure.frequency, 1 if day.month <= 6 else 7
-            )
-            bucket = dt.date(day.year, month, 1)
+        bucket, _ = bucket_and_slot(time_period)
         areas = ["VN"] if figure.geography == "nation" else [*provinces_on(bucket), "VN", "VN"]
         status = dice.choice("AAAABEFIPM")
         step = 10 ** (4 - figure.decimals)

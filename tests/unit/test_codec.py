@@ -449,3 +449,9 @@ def test_rows_keep_their_order_when_no_schema_of_the_block_can_be_read_in_column
     assert decoded.batch.column("area").to_pylist() == ["0", "1", "2", "3"]
     assert decoded.rows.tolist() == [0, 1, 2, 3]
     assert decoded.schema_ids.tolist() == [9, 7, 9, 7]
+
+
+def test_a_null_double_is_zero_beneath_so_that_equal_blocks_have_equal_buffers() -> None:
+    values = [frame({**GOOD, "value": value}) for value in (1.0, None, 3.0)]
+    raw = EventCodec(BundledSchemas()).decode(values).batch.column("value").buffers()[1]
+    assert struct.unpack("<3d", raw) == (1.0, 0.0, 3.0)
