@@ -120,8 +120,8 @@ class Aggregator:
                 return
             if judged.follows != partition.state.position.next_offset:
                 raise Fatal(
-                    f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it again,"
-                    " and please report it."
+                    f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it"
+                    " again, and please report it."
                 )
             await self._read_back(partition.state, judged)
             if self._held(judged) is None:

@@ -32,9 +32,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{listens}
+advertised.listeners=PLAINTEXT://{host}:{port}{advertises}
 log.dirs={logs}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -55,12 +55,25 @@ broker.heartbeat.interval.ms=500
 
 
 class Broker:
-    """One broker with its data in ``data``; ``heap`` as in -Xmx. Data, pid file and log file outlive the process."""
+    """One broker with its data in ``data``; ``heap`` as in -Xmx. Data, pid file and log file outlive the process.
 
-    def __init__(self, data: Path, port: int, *, heap: str = "1g", folder: Path | None = None) -> None:
+    ``behind`` adds a listener for those who come through a proxy: the port on which it listens, and the proxy's, to
+    which its clients are told to connect.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        port: int,
+        *,
+        heap: str = "1g",
+        folder: Path | None = None,
+        behind: tuple[int, int] | None = None,
+    ) -> None:
         self.data = data.resolve()
         self.port = port
         self.heap = heap
+        self.behind = behind
         self.service = Service("kafka", folder or self.data)
 
     @property
@@ -79,8 +92,16 @@ class Broker:
             raise Fatal(f"Port {self.port} is taken by {holder(self.port)}; stop it or set GRIS_KAFKA to another port.")
         self.data.mkdir(parents=True, exist_ok=True)
         properties = self.data / "server.properties"
+        listens, advertises = (f",PROXIED://{LOOPBACK}:{port}" for port in self.behind) if self.behind else ("", "")
         properties.write_text(
-            PROPERTIES.format(host=LOOPBACK, port=self.port, controller=free_port(), logs=self.data / "logs")
+            PROPERTIES.format(
+                host=LOOPBACK,
+                port=self.port,
+                controller=free_port(),
+                logs=self.data / "logs",
+                listens=listens,
+                advertises=advertises,
+            )
         )
         java = [
             find_java(),

@@ -73,6 +73,10 @@ class Service:
             return None if ended else pid
         return pid if identity(pid) == began else None
 
+    def exit_code(self) -> int | None:
+        """Answer how the process ended, negative for a signal; None while it runs, or when it was not started here."""
+        return None if self._child is None else self._child.poll()
+
     def about(self) -> str:
         """Answer what was said about the process when it was started; empty when nothing is known."""
         try:

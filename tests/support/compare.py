@@ -40,7 +40,7 @@ def stored_rejects(stack: Stack) -> dict[Place, dict[int, str]]:
 
 
 def differences(stack: Stack, workload: Workload, catalogue: Path) -> list[str]:
-    """Name what differs from the independent count: ledger, verdicts, statements, every total, the last of each line."""
+    """Name what differs from the independent count: ledger, verdicts, statements, totals, the last of each line."""
     found = []
     ledger = {place: row for place, row in stack.ledger().items() if row[0]}
     expected = {
@@ -63,9 +63,9 @@ def differences(stack: Stack, workload: Workload, catalogue: Path) -> list[str]:
     counts = {(topic, partition): (offsets, count) for topic, partition, offsets, count in rows}
     if counts != {place: (count, count) for place, count in workload.accepted.items()}:
         found.append(f"observations {counts}, expected {workload.accepted}")
-    known = workload.totals(catalogue)
-    found += different_totals(stored_totals(stack), known)
-    published = daily_topic.differences(daily_topic.read(stack.bootstrap), known)
+    totals = workload.totals(catalogue)
+    found += different_totals(stored_totals(stack), totals)
+    published = daily_topic.differences(daily_topic.read(stack.bootstrap), totals)
     return found + published[:SHOWN] + ([f"{len(published)} lines of gris.daily differ"] if published else [])
 
 

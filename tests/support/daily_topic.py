@@ -21,7 +21,7 @@ SCHEMA = fastavro.parse_schema(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
-    """A committed message of the topic: its offset, version and status, and its totals by area, whose status is unsaid."""
+    """A committed message of the topic: offset, version and VN's status, and the totals by area without theirs."""
 
     offset: int
     version: int
