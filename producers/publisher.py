@@ -39,12 +39,17 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
-    """One record to publish; ``row`` is what a report of failure names it by."""
+    """One record to publish; ``row`` is what a report of failure names it by.
+
+    A record without a key needs a ``partition``; with one, the partition is the key's unless it is named.
+    """
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes
     row: object
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,10 +144,17 @@ class Publisher:
         except errors.KafkaError as error:
             raise mapped(error, f"Topic {topic} cannot be used") from error
 
-    def publish(self, messages: Iterable[Message], tell: Callable[[int], None] | None = None) -> Receipt:
+    def publish(
+        self,
+        messages: Iterable[Message],
+        tell: Callable[[int], None] | None = None,
+        placed: Callable[[object, int, int], None] | None = None,
+    ) -> Receipt:
         """Send all messages in their order and wait for each; ``tell`` hears how many are settled so far.
 
-        The deadline is for the whole call: what is neither sent nor confirmed when it passes is a failure (Retry).
+        ``placed`` hears row, partition and offset of each that is confirmed; the offset is -1 where the broker did not
+        tell it. The deadline is for the whole call: what is neither sent nor confirmed when it passes is a failure
+        (Retry).
         """
         until = time.monotonic() + self._deadline
         waiting: collections.deque[tuple[object, object]] = collections.deque()
@@ -152,9 +164,11 @@ class Publisher:
         def settle() -> None:
             nonlocal settled
             row, sent = waiting.popleft()
-            error = sent if isinstance(sent, GrisError) else self._confirm(sent, until)
-            if error is not None:
-                failures.append(Failure(row, error))
+            found = sent if isinstance(sent, GrisError) else self._confirm(sent, until)
+            if isinstance(found, GrisError):
+                failures.append(Failure(row, found))
+            elif placed is not None:
+                placed(row, *found)
             settled += 1
             if tell is not None and settled % TELL_EVERY == 0:
                 tell(settled)
@@ -184,18 +198,20 @@ class Publisher:
         if time.monotonic() >= until:
             return Retry(f"Not sent: the deadline of {self._deadline:g} s had passed.")
         try:
-            return self._producer.send(message.topic, message.value, message.key)
+            headers = list(message.headers)
+            return self._producer.send(message.topic, message.value, message.key, headers, message.partition)
         except errors.KafkaError as error:
             return mapped(error, f"Not sent to {message.topic}")
 
-    def _confirm(self, sent: object, until: float) -> GrisError | None:
+    def _confirm(self, sent: object, until: float) -> GrisError | tuple[int, int]:
+        """Wait for one record: partition and offset, or why it is not confirmed."""
         try:
-            sent.get(timeout=max(0.0, until - time.monotonic()))  # type: ignore[attr-defined]
+            lies = sent.get(timeout=max(0.0, until - time.monotonic()))  # type: ignore[attr-defined]
         except errors.KafkaTimeoutError:
             return Retry(f"Not confirmed within {self._deadline:g} s; it may be in the log all the same.")
         except errors.KafkaError as error:
             return mapped(error, "Not confirmed")
-        return None
+        return lies.partition, lies.offset
 
 
 def listening(servers: str) -> bool:

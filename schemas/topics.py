@@ -8,6 +8,8 @@ from schemas.catalogue import CODE, Catalogue
 EVENTS_PREFIX = "gris.events."
 REJECTED = "gris.rejected"
 DAILY = "gris.daily"
+REPLAY_OF = "gris-replay-of"
+"""Header of a record that repeats a refused one of its topic: ``<partition>:<offset>``."""
 
 MIB = 1 << 20
 FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}

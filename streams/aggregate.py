@@ -123,6 +123,7 @@ class Aggregator:
                     f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it"
                     " again, and please report it."
                 )
+            self._guard.count(judged.block.agency, len(judged.accepted.rows), len(judged.refused))
             await self._read_back(partition.state, judged)
             if self._held(judged) is None:
                 return

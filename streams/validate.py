@@ -14,7 +14,7 @@ from schemas.codec_lines import encode_rejected
 from schemas.errors import Fatal
 from schemas.reasons import Refusal
 from schemas.rules import Accepted, Block, Rules
-from schemas.topics import agency_of
+from schemas.topics import REPLAY_OF, agency_of
 from streams.blocks import Fetched
 from streams.health import Health
 from streams.metrics import Metrics
@@ -22,7 +22,6 @@ from streams.report import Line
 from streams.rows import observation_rows, rejected_rows
 from streams.threads import Threads
 
-REPLAY_OF = "gris-replay-of"
 PLACE = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 
 
