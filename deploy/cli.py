@@ -22,6 +22,8 @@ COMMANDS = {
     "publish": ("producers.cli", "publish", "Publish an agency's figures from files."),
     "sample": ("producers.cli", "sample", "Publish a believable week of figures."),
     "check": ("sinks.cli", "check", "Prove that nothing is lost, doubled or added up wrongly."),
+    "rejects": ("sinks.rejects_cli", "rejects", "Look at what was refused: list, show, count."),
+    "replay": ("deploy.replay_cli", "replay", "Publish refused records again, once they would be accepted."),
     "bench": ("deploy.benchmark.cli", "bench", "Measure how fast events get in, and that they are right."),
 }
 

@@ -96,6 +96,11 @@ class RegistrySchemas:
         return _parse(schema_id, answer)
 
 
+def source(registry: str | None) -> SchemaSource:
+    """Give where this process's schemas come from: the registry of GRIS_REGISTRY, or the bundled ones."""
+    return RegistrySchemas(registry) if registry else BundledSchemas()
+
+
 def _address(url: str) -> tuple[str, dict[str, str]]:
     """Part the URL from what must not show in it: (URL without user and password, headers)."""
     parts = urllib.parse.urlsplit(url)

@@ -15,7 +15,7 @@ from schemas.errors import Fatal
 from sinks.clickhouse import queries
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
-from sinks.clickhouse.tail import Key
+from sinks.clickhouse.tail import Key, LineKey
 from streams.announce import Messages
 from streams.guard import Guard
 from streams.health import Health
@@ -35,7 +35,7 @@ class Start:
     position: Position
     days: Sequence[int]
     floor: int
-    restoring: Sequence[Key]
+    restoring: Mapping[LineKey, Sequence[str]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,7 +56,7 @@ class Batch:
     rejected: Sequence[pa.Table]
     totals: pa.Table
     messages: Mapping[TP, Messages]
-    superfluous: Sequence[Key]
+    superfluous: Mapping[TP, Sequence[Key]]
     """Rows of day_totals that nothing accounts for any more, after a start under other rules."""
     positions: Mapping[TP, Position]
     blocks: Mapping[TP, tuple[int, Sequence[Judged]]]
@@ -101,6 +101,7 @@ class Aggregator:
         state = Partition(self._catalogue, start.agency, start.position, start.days, self._uses)
         state.floor = start.floor
         if start.restoring:
+            await self._load_years(state, state.unknown_years_of(start.restoring))
             await self._load(state, {day for day, *_ in start.restoring})
             state.restore(start.restoring)
         self._open[tp] = Open(opening, state, start.position.next_offset)
@@ -149,10 +150,13 @@ class Aggregator:
         return partition if partition is not None and partition.opening == judged.opening else None
 
     async def _read_back(self, state: Partition, judged: Judged) -> None:
-        for year, indicators in state.unknown_years(judged.accepted).items():
+        await self._load_years(state, state.unknown_years(judged.accepted))
+        await self._load(state, np.unique(judged.accepted.day).tolist())
+
+    async def _load_years(self, state: Partition, years: Mapping[int, Sequence[Indicator]]) -> None:
+        for year, indicators in years.items():
             cells = await self._cells(state, state.stored_in(year), indicators)
             await self._threads.compute(state.load_year, year, indicators, cells)
-        await self._load(state, np.unique(judged.accepted.day).tolist())
 
     async def _load(self, state: Partition, days: Iterable[int]) -> None:
         absent = state.absent(days)
@@ -193,9 +197,7 @@ class Aggregator:
                     _report, {tp: (positions[tp].next_offset, reckoned[tp]) for tp in ready}
                 )
             blocks = {tp: (p.opening, p.pending) for tp, p in ready.items()}
-            superfluous = [
-                key for tp, p in ready.items() if p.state.restoring for key in _superfluous(p.state, reckoned[tp])
-            ]
+            superfluous = {tp: p.state.superfluous(reckoned[tp]) for tp, p in ready.items() if p.state.restoring}
             for partition in ready.values():
                 partition.pending = []
             self._note_freshness(reckoned.values())
@@ -262,12 +264,3 @@ class Aggregator:
 def _report(reckoned: Mapping[TP, tuple[int, list[Reckoning]]]) -> tuple[pa.Table, dict[TP, list[Line]]]:
     totals = [total_rows(found, version) for version, found in reckoned.values()]
     return pa.concat_tables(totals), {tp: list(lines(found, version)) for tp, (version, found) in reckoned.items()}
-
-
-def _superfluous(state: Partition, reckoned: Sequence[Reckoning]) -> set[Key]:
-    written = {
-        (one.day, *one.names(at), one.codes[column])
-        for one in reckoned
-        for at, column in zip(*(found.tolist() for found in np.nonzero(one.rows)), strict=True)
-    }
-    return state.restoring - written

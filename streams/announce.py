@@ -7,6 +7,7 @@ wakes up after its partitions moved (a zombie) can add no older line behind a ne
 import asyncio
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
@@ -31,6 +32,38 @@ class Messages:
 
     rejects: Sequence[Line]
     lines: Sequence[Line]
+
+
+class Announcing(Protocol):
+    """What a worker asks of whoever announces."""
+
+    async def fence(self, tps: Iterable[TP]) -> None:
+        """Become the only one who may announce these partitions, and no others. Raises Retry."""
+
+    def release(self) -> None:
+        """Give up what was ours."""
+
+    async def send(self, messages: Mapping[TP, Messages]) -> None:
+        """Publish, and wait until it is safe. Raises Retry, Fenced, Fatal."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+
+
+class Silence:
+    """Announces nothing, and so fences nobody: for a rebuild beside the worker whose tables are in use."""
+
+    async def fence(self, tps: Iterable[TP]) -> None:
+        """Leave the partitions to whoever announces them."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    async def send(self, messages: Mapping[TP, Messages]) -> None:
+        """Say nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
 
 
 class Announcer:

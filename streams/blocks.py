@@ -65,8 +65,36 @@ class Blocks(codecs.Codec):
         return obj
 
 
+class Batch(list[Any]):
+    """The records of one fetch of one partition; ``goes_on`` is the position from which the next fetch reads."""
+
+    goes_on: int
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread of the aiokafka consumer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fetching = asyncio.Lock()
+
+    async def _fetch_records(self, consumer: Any, active_partitions: set[TP], **limits: Any) -> dict[TP, Batch]:
+        """Fetch, one call after the other, from where that which has arrived at the consumer of blocks ends.
+
+        aiokafka's own position is not to be trusted: a fetch goes on in this thread when nobody waits for it any more
+        (a rebalance ends its waiter), or when partitions are opened anew meanwhile, and moves the position past records
+        that nobody gets.
+        """
+        async with self._fetching:
+            assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
+            for tp, position in self.consumer.goes_on.items():
+                if assignment and tp in assignment.tps and assignment.state_value(tp).position != position:
+                    consumer.seek(tp, position)
+            records = await super()._fetch_records(consumer, active_partitions, **limits)
+            fetched = {tp: Batch(found) for tp, found in records.items()}
+            for tp, batch in fetched.items():
+                batch.goes_on = consumer._subscription.subscription.assignment.state_value(tp).position  # noqa: SLF001
+            return fetched
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -82,6 +110,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._openings: dict[TP, int] = {}
         self._delivered: dict[TP, int] = {}
+        self.goes_on: dict[TP, int] = {}
+        """From where the next fetch of an open partition reads; the thread looks at it before it fetches."""
         self._opened = 0
         self._opening = asyncio.Event()
 
@@ -101,15 +131,19 @@ class Consumer(driver.Consumer):
     def shut(self) -> None:
         """Close every assigned partition and ask for it to be opened anew from the ledger."""
         assigned = frozenset(self.assignment())
-        self._openings.clear()
+        self._close()
         self.pause_partitions(assigned)
         self.hooks.assigned(assigned)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Close everything before another worker may open it; the group rebalances eagerly, so all are revoked."""
-        self._openings.clear()
+        self._close()
         self.hooks.revoked()
         await super().on_partitions_revoked(revoked)
+
+    def _close(self) -> None:
+        self._openings.clear()
+        self.goes_on = {}
 
     def reserve(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Give the openings to come their numbers, so that whoever takes the blocks can be ready for the first."""
@@ -123,6 +157,7 @@ class Consumer(driver.Consumer):
         self._opened += len(openings)
         self._openings.update(openings)
         self._delivered.update(start)
+        self.goes_on = self.goes_on | dict(start)
         self.resume_partitions(start)
         self._opening.set()
 
@@ -147,14 +182,14 @@ class Consumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             await self.hooks.fatal(_out_of_range(error))
             return
-        for tp, batch in (records or {}).items():
+        for tp, batch in cast("dict[TP, Batch]", records or {}).items():
             opening = self._openings.get(tp)
-            # A fetch that began before the partition was opened (or outlived its revocation) starts from an older
-            # position; the partition will be, or was, read again from the ledger's.
+            # What began before the partition was opened may come from anywhere: it is read again.
             if not batch or opening is None or before.get(tp) != opening:
                 continue
             first, follows = batch[0], self._delivered[tp]
             self._delivered[tp] = batch[-1].offset + 1
+            self.goes_on = self.goes_on | {tp: batch.goes_on}
             end = self.highwater(tp) or batch[-1].offset + 1
             yield (
                 tp,

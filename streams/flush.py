@@ -1,6 +1,8 @@
 """The order of a flush. A crash anywhere in it repeats, and never skips."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -9,13 +11,13 @@ import structlog
 from faust.types import TP
 
 from sinks.clickhouse.client import Client
-from sinks.clickhouse.tail import delete_totals
+from sinks.clickhouse.tail import Key, delete_totals
 from sinks.clickhouse.writer import Writer
 from streams.aggregate import Aggregator
-from streams.announce import Announcer, Fenced
+from streams.announce import Announcing, Fenced
 from streams.health import Health
 from streams.metrics import Metrics
-from streams.settings import WorkerSettings
+from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ class Flusher:
         settings: WorkerSettings,
         aggregator: Aggregator,
         client: Client,
-        announcer: Announcer,
+        announcer: Announcing,
         storing: asyncio.Lock,
         threads: Threads,
         health: Health,
@@ -63,8 +65,9 @@ class Flusher:
 
         1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose;
         2. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
-        3. the ledger row: from here on a restart begins behind the batch;
-        4. the Kafka commit: for lag tools only.
+        3. after a start under other rules, the deletion of totals that nothing accounts for any more;
+        4. the ledger row: from here on a restart begins behind the batch;
+        5. the Kafka commit: for lag tools only.
         """
         async with self._storing:
             start = time.perf_counter()
@@ -72,21 +75,24 @@ class Flusher:
             if batch is None:
                 return
             await self._store("storing observations", self._writer.observations, batch.observations)
+            self._passed("observations")
             await self._store("storing rejected events", self._writer.rejected, batch.rejected)
+            self._passed("rejected")
             if batch.totals.num_rows:
                 await self._store("storing day totals", self._writer.day_totals, [batch.totals])
+            self._passed("totals")
             await self._health.persist(
                 "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
             )
-            if batch.superfluous:
-                await self._health.persist(
-                    "deleting totals that nothing accounts for",
-                    lambda: self._threads.database(delete_totals, self._client, batch.superfluous),
-                )
+            self._passed("messages")
+            for tp, keys in batch.superfluous.items():
+                await self._delete(keys, batch.positions[tp].next_offset)
+            self._passed("deletions")
             await self._health.persist(
                 "writing the ledger",
                 lambda: self._threads.database(self._writer.ledger, list(batch.positions.values())),
             )
+            self._passed("ledger")
             self._aggregator.stored(batch)
             self._metrics.flushes.observe(time.perf_counter() - start)
             if self.commit_hint is not None:
@@ -98,6 +104,18 @@ class Flusher:
         with self._metrics.stage(doing.removeprefix("storing ").replace(" ", "_")):
             rows = pa.concat_tables(tables).unify_dictionaries()
             await self._health.persist(doing, lambda: self._threads.database(insert, rows))
+
+    async def _delete(self, keys: Sequence[Key], version: int) -> None:
+        if keys:
+            await self._health.persist(
+                "deleting totals that nothing accounts for",
+                lambda: self._threads.database(delete_totals, self._client, keys, version),
+            )
+
+    def _passed(self, step: Step) -> None:
+        """Die here, as a crash would, if that is asked for: what a restart makes of it is tested so."""
+        if self._settings.fault_stop_after == step:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     async def _due(self) -> None:
         """Wait until the oldest block has waited long enough, or there is no more room."""

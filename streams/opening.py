@@ -13,8 +13,9 @@ from schemas.topics import agency_of
 from sinks.clickhouse import ledger, queries, tail
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
+from sinks.clickhouse.writer import Writer
 from streams.aggregate import Aggregator, Start
-from streams.announce import Announcer
+from streams.announce import Announcing
 from streams.blocks import Consumer
 from streams.broker import Identity
 from streams.health import Health
@@ -35,7 +36,7 @@ class Opener:
         rules: str,
         client: Client,
         aggregator: Aggregator,
-        announcer: Announcer,
+        announcer: Announcing,
         storing: asyncio.Lock,
         threads: Threads,
         health: Health,
@@ -96,23 +97,46 @@ class Opener:
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}
-        return {tp: self._start(tp, written.get((tp.topic, tp.partition))) for tp in tps}
+        positions = {tp: self._claimed(tp, written.get((tp.topic, tp.partition))) for tp in tps}
+        # A row of the ledger names the rules that may have judged what lies behind it: written before they judge.
+        claims = [at for at in positions.values() if at != written.get((at.topic, at.partition))]
+        if claims:
+            Writer(self._client).ledger(claims)
+        return {tp: self._start(tp, position) for tp, position in positions.items()}
 
-    def _start(self, tp: TP, position: Position | None) -> Start:
+    def _claimed(self, tp: TP, written: Position | None) -> Position:
+        """Give a partition's position, with nothing behind it that other rules judged. Raises Retry or Fatal."""
         identity = self._topics[tp.topic]
-        agency = agency_of(tp.topic) or ""
-        if position is None:
-            position = Position(tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions)
+        position = written or Position(
+            tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions
+        )
         _same_topic(position, identity)
-        codes = [i.code for i in held_by(self._catalogue, agency, tp.partition, identity.partitions)]
-        restoring: list[tail.Key] = []
-        if position.rules != self._rules:
-            # What a flush under the old rules left behind the ledger must not survive half-judged.
-            restoring = tail.totals_behind(self._client, codes, position.next_offset)
-            tail.delete_rows(self._client, tp.topic, tp.partition, position.next_offset)
+        if written is None or written.rules != self._rules:
+            codes = self._codes(tp)
+            _same_owner(tp, tail.elsewhere(self._client, tp.topic, tp.partition, codes))
+            tail.delete_rows(self._client, *tp, position.next_offset, rules=self._rules, indicators=codes)
+        return dataclasses.replace(position, rules=self._rules)
+
+    def _start(self, tp: TP, position: Position) -> Start:
+        codes = self._codes(tp)
         days = queries.stored_days(self._client, tp.topic, tp.partition, position.next_offset)
         floor = tail.highest_version(self._client, codes)
-        return Start(agency, dataclasses.replace(position, rules=self._rules), days, floor, restoring)
+        restoring = tail.totals_behind(self._client, codes, position.next_offset)
+        return Start(agency_of(tp.topic) or "", position, days, floor, restoring)
+
+    def _codes(self, tp: TP) -> list[str]:
+        partitions = self._topics[tp.topic].partitions
+        return [i.code for i in held_by(self._catalogue, agency_of(tp.topic) or "", tp.partition, partitions)]
+
+
+def _same_owner(tp: TP, elsewhere: tuple[str, str, int] | None) -> None:
+    if elsewhere is not None:
+        code, topic, partition = elsewhere
+        raise Fatal(
+            f"By this catalogue the events of {code} lie in partition {tp.partition} of {tp.topic}, but statements of"
+            f" partition {partition} of {topic} are stored: versions of two logs cannot be compared. Put its agency"
+            " back in indicators.csv, or rebuild into fresh tables (gris rebuild events)."
+        )
 
 
 def _same_topic(position: Position, identity: Identity) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from schemas.catalogue import Catalogue, Indicator
 from schemas.partition import partition_for
 from schemas.rules import Accepted, Block
 from sinks.clickhouse.ledger import Position
-from sinks.clickhouse.tail import Key
+from sinks.clickhouse.tail import Key, LineKey
 from streams.cube import Cube, Statements
 from streams.flags import YearTotals, sum_mismatch, watches_sums
 from streams.layout import Layout, Shape, lay_out
@@ -75,8 +75,8 @@ class Partition:
         self.flushed = start.next_offset
         self.floor = 0
         """The highest version of any total stored; no flush before it, or a line's version would fall."""
-        self.restoring: set[Key] = set()
-        """Rows of day_totals that a flush under other rules left behind the ledger; the next flush replaces them."""
+        self.restoring: dict[LineKey, Sequence[str]] = {}
+        """Lines of day_totals with their areas that a flush left behind the ledger; the next flush replaces them."""
         self.newest = 0
         """Broker time (ms) of the newest record read."""
         self.cubes: dict[int, Cube] = {}
@@ -102,10 +102,14 @@ class Partition:
         """Whether there is something to flush, and it may be."""
         return self.position.next_offset > self.flushed and self.position.next_offset >= self.floor
 
-    def restore(self, keys: Iterable[Key]) -> None:
-        """Have the lines of these rows written anew, whole, by the next flush; their buckets must be in memory."""
-        self.restoring.update(keys)
-        for day, code, breakdown, _ in self.restoring:
+    def restore(self, lines: Mapping[LineKey, Sequence[str]]) -> None:
+        """Have these lines written anew, whole, by the next flush.
+
+        Their buckets, and the years of the cumulative indicators among them, must be in memory. A row is flagged
+        together with its line: even under the same rules a flush that is cut off elsewhere may leave other flags.
+        """
+        self.restoring = dict(lines)
+        for day, code, breakdown in lines:
             cube = self.cubes.get(day)
             if cube is None:
                 cube = self.cubes[day] = self._cube_of(day)
@@ -114,6 +118,22 @@ class Partition:
                 width = int(cube.layout.width[indicator.ordinal])
                 first = int(cube.layout.first_touch[indicator.ordinal]) + indicator.breakdowns.index(breakdown) * width
                 cube.touched[first : first + width] = True
+
+    def superfluous(self, reckoned: Iterable[Reckoning]) -> list[Key]:
+        """Name the rows of restored lines that nothing accounts for any more: ``reckoned`` does not write them."""
+        written: dict[LineKey, set[str]] = {}
+        for one in reckoned:
+            codes = one.codes
+            for at, rows in enumerate(one.rows):
+                line = (one.day, *one.names(at))
+                if line in self.restoring:
+                    written[line] = {codes[column] for column in np.flatnonzero(rows).tolist()}
+        return [
+            (*line, area)
+            for line, areas in self.restoring.items()
+            for area in areas
+            if area not in written.get(line, ())
+        ]
 
     # What must be read back before a fold.
 
@@ -124,10 +144,15 @@ class Partition:
     def unknown_years(self, accepted: Accepted) -> dict[int, list[Indicator]]:
         """Name a block's cumulative indicators, by year, whose totals of the year's other buckets are not known."""
         at = np.flatnonzero(self._cumulative[accepted.indicator])
-        pairs = {
-            (indicator, year_of(day))
-            for indicator, day in set(zip(accepted.indicator[at].tolist(), accepted.day[at].tolist(), strict=True))
-        }
+        return self._unknown_years(zip(accepted.indicator[at].tolist(), accepted.day[at].tolist(), strict=True))
+
+    def unknown_years_of(self, lines: Iterable[LineKey]) -> dict[int, list[Indicator]]:
+        """Name the same of lines that are to be restored."""
+        said = ((self._catalogue.by_code[code].ordinal, day) for day, code, _ in lines)
+        return self._unknown_years((indicator, day) for indicator, day in said if self._cumulative[indicator])
+
+    def _unknown_years(self, said: Iterable[tuple[int, int]]) -> dict[int, list[Indicator]]:
+        pairs = {(indicator, year_of(day)) for indicator, day in set(said)}
         unknown: dict[int, list[Indicator]] = {}
         for indicator, year in sorted(pairs - self._years.keys()):
             unknown.setdefault(year, []).append(self._catalogue.indicators[indicator])
@@ -172,7 +197,7 @@ class Partition:
     def stored_up_to(self, next_offset: int, days: Iterable[int]) -> None:
         """Note that a flush is complete: all below ``next_offset`` is in ClickHouse, ``days`` among it."""
         self.flushed = next_offset
-        self.restoring = set()
+        self.restoring = {}
         self.stored.update(days)
 
     # Folding and reckoning.

@@ -9,12 +9,12 @@ import structlog
 
 from schemas.catalogue import load
 from schemas.codec import EventCodec, warm_up
-from schemas.registry import BundledSchemas, RegistrySchemas
+from schemas.registry import source
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse.client import Client, connect
 from streams.aggregate import Aggregator
-from streams.announce import Announcer
+from streams.announce import Announcer, Announcing, Silence
 from streams.broker import Identity, identities
 from streams.flush import Flusher
 from streams.health import Health
@@ -38,7 +38,7 @@ class Parts:
     aggregator: Aggregator
     flusher: Flusher
     opener: Opener
-    announcer: Announcer
+    announcer: Announcing
     threads: Threads
     stop_status: Callable[[], None]
 
@@ -66,15 +66,14 @@ def compose(settings: WorkerSettings) -> Parts:
     names = [event_topic(agency.code) for agency in catalogue.agencies]
     topics, client = asyncio.run(_reach(settings, names, health))
     warm_up()
-    schemas = RegistrySchemas(settings.registry) if settings.registry else BundledSchemas()
     partitions = {name: identity.partitions for name, identity in topics.items()}
     aggregator = Aggregator(settings, catalogue, client, threads, health, metrics)
-    announcer = Announcer(settings.kafka, settings.worker_id)
+    announcer = Announcer(settings.kafka, settings.worker_id) if settings.announce else Silence()
     storing = asyncio.Lock()  # held by a flush, and by an opening until it has read the ledger
     return Parts(
         names,
         health,
-        Validator(rules, EventCodec(schemas), partitions, threads, health, metrics),
+        Validator(rules, EventCodec(source(settings.registry)), partitions, threads, health, metrics),
         aggregator,
         Flusher(settings, aggregator, client, announcer, storing, threads, health, metrics),
         Opener(catalogue, topics, rules.digest, client, aggregator, announcer, storing, threads, health, metrics),

@@ -1,8 +1,13 @@
 """Settings of a worker."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.settings import Settings
+
+Step = Literal["observations", "rejected", "totals", "messages", "deletions", "ledger"]
+"""The steps of a flush, in their order."""
 
 
 class WorkerSettings(Settings):
@@ -14,6 +19,10 @@ class WorkerSettings(Settings):
     partition, ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
     refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
+
+    ``announce`` off keeps it from publishing anything: for a rebuild into fresh tables beside the tables in use.
+    ``fault_stop_after`` injects a fault, for tests only: the worker kills itself (SIGKILL) when the first flush has
+    passed that step.
     """
 
     worker_id: str = "worker-1"
@@ -32,3 +41,5 @@ class WorkerSettings(Settings):
     guard_ratio: float = Field(0.9, ge=0.0, le=1.0)
     guard_events: int = Field(1_000, ge=1)
     guard_agencies: int = Field(3, ge=0)
+    announce: bool = True
+    fault_stop_after: Step | None = None

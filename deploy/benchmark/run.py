@@ -19,7 +19,7 @@ LOOK_EVERY = 0.1  # seconds between two looks at the ledger
 STANDSTILL = 120.0  # seconds without progress after which a run has failed
 
 LEDGER = "SELECT sum(next_offset), toUnixTimestamp64Milli(max(written_at)) FROM ledger FINAL"
-FIRST = "SELECT toUnixTimestamp64Milli(min(written_at)) FROM ledger"
+FIRST = "SELECT toUnixTimestamp64Milli(min(written_at)) FROM ledger WHERE next_offset > 0"  # not of an opening
 
 Tell = Callable[[str, int], None]  # what is being done, and how many events of it are done
 

@@ -21,13 +21,14 @@ ANSWER_SECONDS = 10.0
 class Trap:
     """What is to happen to one request: the first whose beginning (up to READ_BYTES) ``matches``.
 
-    ``before`` and ``after`` are called in the proxy's thread, before and after that beginning is passed on.
+    ``instead`` and ``after`` are called in the proxy's thread: instead of passing that beginning on, whereupon the
+    connection is cut, or after passing it on.
     ``swallow`` passes the request on but keeps its answer, if that begins with ``answer``, and cuts the connection.
     ``sprung`` is set once all of it has happened.
     """
 
     matches: Callable[[bytes], bool]
-    before: Callable[[], None] | None = None
+    instead: Callable[[], None] | None = None
     after: Callable[[], None] | None = None
     swallow: bool = False
     answer: bytes = b""
@@ -76,11 +77,11 @@ class Proxy:
 
     def cut(self) -> int:
         """Break every connection off; answer how many there were."""
-        return self._call(self._cut())
+        return int(self._call(self._cut()))
 
     def half_close(self) -> int:
         """Tell both sides of every connection that the other has finished, and go on passing what they still say."""
-        return self._call(self._half_close())
+        return int(self._call(self._half_close()))
 
     def delay(self, seconds: float) -> None:
         """Pass every piece on only after ``seconds``; 0 ends it."""
@@ -161,9 +162,11 @@ class Proxy:
             trap = self._trap
             if trap is not None and trap.matches(piece):
                 self._trap = None
-                if trap.before is not None:
-                    trap.before()
+                if trap.instead is not None:
+                    trap.instead()
                     trap.sprung.set()
+                    link.cut()
+                    return
                 if trap.swallow:
                     link.awaited = trap
                 await self._pass_on(piece, link.server)

@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,6 +28,7 @@ from sinks.clickhouse.migrate import migrate
 
 HEAP = "384m"
 READY_SECONDS = 90
+ASK_SECONDS = 2.0
 STOP_SECONDS = 30
 STOPS_WITHIN = 10.0  # what a worker may take to stop in order
 WORKER = (sys.executable, "-P", "-m", "deploy.cli", "worker")
@@ -46,14 +49,27 @@ class Worker:
     service: Service
     port: int
 
-    def says(self, path: str) -> str | None:
-        """Answer what it says under ``path``; None when it does not answer 200."""
-        body = fetch(f"http://{LOOPBACK}:{self.port}{path}")
-        return None if body is None else body.decode()
+    def ask(self, path: str) -> tuple[int, str] | None:
+        """Answer status and text of what it says under ``path``; None when it does not answer."""
+        connection = HTTPConnection(LOOPBACK, self.port, timeout=ASK_SECONDS)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode().strip()
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def ready(self) -> bool:
+        """Tell whether it says that its partitions are open and nothing is in its way."""
+        answer = self.ask("/readyz")
+        return answer is not None and answer[0] == HTTPStatus.OK
 
     def metric(self, name: str) -> list[float]:
         """Read every sample of a metric; none when it does not answer."""
-        families = text_string_to_metric_families(self.says("/metrics") or "")
+        answer = self.ask("/metrics")
+        families = text_string_to_metric_families(answer[1] + "\n" if answer else "")
         return [sample.value for family in families for sample in family.samples if sample.name == name]
 
     def signal(self, number: signal.Signals) -> None:
@@ -167,7 +183,7 @@ class Rig:
         took = time.monotonic() - began
         self.slowest_stop = max(self.slowest_stop, took)
         code = worker.service.exit_code()
-        if code:
+        if code not in (0, -signal.SIGTERM):  # one that is still starting has no handler for it yet
             self.violations.append(f"{worker.name} ended with {code} on SIGTERM:\n{worker.service.log_tail()}")
         elif took > STOPS_WITHIN:
             self.violations.append(f"{worker.name} took {took:.1f} s to stop, {STOPS_WITHIN:.0f} s are allowed")
@@ -192,7 +208,7 @@ class Rig:
     def wait_ready(self) -> None:
         """Return when every worker has opened its partitions."""
         for worker in self.workers:
-            worker.service.wait_ready(lambda worker=worker: worker.says("/readyz") is not None, READY_SECONDS)  # type: ignore[misc]
+            worker.service.wait_ready(worker.ready, READY_SECONDS)
 
     def close(self) -> None:
         """End every worker, by force where it does not end in order, and the client."""
@@ -231,8 +247,6 @@ def send(service: Service, number: signal.Signals) -> None:
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):  # it ended by itself in this moment
             os.kill(pid, number)
-
-
 
 
 def peak_memory(worker: Worker) -> int:

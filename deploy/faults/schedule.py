@@ -76,7 +76,7 @@ class Fault:
 
     def __str__(self) -> str:
         details = {
-            Kind.WORKER_KILLED_IN_FLUSH: f"{'before' if self.held_back else 'at'} the insert into {self.table}",
+            Kind.WORKER_KILLED_IN_FLUSH: f"{'instead of' if self.held_back else 'during'} the insert into {self.table}",
             Kind.DATABASE_KILLED: f"at an insert into {self.table}",
             Kind.CLICKHOUSE_ANSWER_LOST: f"into {self.table}",
             Kind.KAFKA_DELAYED: f"by {self.delay:.2f} s",

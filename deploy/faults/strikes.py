@@ -56,7 +56,14 @@ def worker_killed_in_flush(rig: Rig, fault: Fault) -> Iterator[None]:
         for worker in killed:
             worker.signal(signal.SIGKILL)
 
-    spring(rig.clickhouse, Trap(insert_into(fault.table), **{"before" if fault.held_back else "after": kill}))
+    spring(
+        rig.clickhouse,
+        Trap(
+            insert_into(fault.table),
+            instead=kill if fault.held_back else None,
+            after=None if fault.held_back else kill,
+        ),
+    )
     kill()  # whatever has not come by
     for worker in killed:
         worker.service.kill()
@@ -142,7 +149,7 @@ def broker_stopped(rig: Rig, _fault: Fault) -> Iterator[None]:
 
 @contextlib.contextmanager
 def clock_jumps(rig: Rig, fault: Fault) -> Iterator[None]:
-    """The clock of all workers is wrong for a while: two jumps."""
+    """Set the clock of all workers wrong for a while: two jumps."""
     rig.set_clock(fault.jump)
     yield
     rig.set_clock(0)
@@ -192,14 +199,14 @@ def kafka_silent(rig: Rig, _fault: Fault) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kafka_answer_lost(rig: Rig, _fault: Fault) -> Iterator[None]:
-    """A transaction is committed, but its producer does not hear of it."""
+    """Commit a transaction, but keep it from its producer."""
     spring(rig.kafka, Trap(end_of_transaction, swallow=True))
     yield
 
 
 @contextlib.contextmanager
 def clickhouse_answer_lost(rig: Rig, fault: Fault) -> Iterator[None]:
-    """An insert succeeds, but its writer does not hear of it."""
+    """Let an insert succeed, but keep it from its writer."""
     spring(rig.clickhouse, Trap(insert_into(fault.table), swallow=True, answer=HTTP_OK))
     yield
 

@@ -16,7 +16,8 @@ WHERE topic IN {topics:Array(String)}
 class Position:
     """One row: the next offset to read of a partition, and the counts of the whole prefix before it.
 
-    ``next_offset == accepted + rejected + skipped`` always. ``rules`` judged the prefix; ``topic_id`` and
+    ``next_offset == accepted + rejected + skipped`` always. ``rules`` are those under which the partition was opened
+    last: they judged what may be stored behind the position, and whatever of the prefix came since. ``topic_id`` and
     ``partitions`` are the topic's identity, which never changes under a ledger.
     """
 

@@ -59,6 +59,7 @@ def statement(
         "{where}": " AND ".join(where),
         "{kept}": kept,
         "{starts}": f"CAST({literals.text(json.dumps(starts).replace(chr(34), chr(39)))}, 'Array(Date)')",
+        "{based}": literals.texts(code for code in codes if catalogue.by_code[code].needs_base),
         "{indicators}": _indicators(catalogue, codes),
         "{areas}": _areas(catalogue),
     }
@@ -76,6 +77,7 @@ def _indicators(catalogue: Catalogue, codes: Sequence[str]) -> str:
             "cumulative": int(indicator.kind is Kind.CUMULATIVE),
             "rollup": indicator.area_rollup.value,
             "by_province": int(indicator.geography == "province"),
+            "frequency": indicator.frequency.value,
             "breakdowns": list(indicator.breakdowns),
             "dimensions": [[indicator.breakdowns[at] for at in codes] for codes in indicator.dimensions.values()],
         }
@@ -83,7 +85,7 @@ def _indicators(catalogue: Catalogue, codes: Sequence[str]) -> str:
         for indicator in [catalogue.by_code[code]]
     ]
     shape = (
-        "code String, adds UInt8, cumulative UInt8, rollup String, by_province UInt8, "
+        "code String, adds UInt8, cumulative UInt8, rollup String, by_province UInt8, frequency String, "
         "breakdowns Array(String), dimensions Array(Array(String))"
     )
     return literals.table(shape, rows)

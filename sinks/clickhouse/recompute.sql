@@ -1,15 +1,18 @@
 -- Day totals as they follow from the observations alone. The words of the rules, once more, in another language than the
 -- worker's: what the two agree on is not an accident of either.
 --
--- {where} chooses observations; {starts} are the days on which the second and later maps begin;
--- {indicators} and {areas} are the catalogue as rows. All sums are of ticks, in 128 and 256 bits.
+-- {where} chooses observations; {starts} are the days on which the second and later maps begin; {based} the indicators that
+-- need a base; {indicators} and {areas} are the catalogue as rows. All sums are of ticks, in 128 and 256 bits. What an older
+-- catalogue accepted and this one has no place for (another frequency, an area not in the map, a breakdown that was
+-- dropped) enters no total.
 WITH
     latest AS  -- the highest version of each cell
     (
         SELECT
             indicator, bucket, breakdown, area, time_period,
             argMax((o.value, o.base, o.status), o.version) AS said,
-            said.1 IS NOT NULL AS valued,
+            -- a figure that needs a base by now, and was stated without one, counts as not reported
+            said.1 IS NOT NULL AND (said.2 IS NOT NULL OR indicator NOT IN {based}) AS valued,
             toInt64(CAST(ifNull(said.1, 0), 'Decimal(38, 4)') * 10000) AS ticks,
             toInt64(CAST(ifNull(said.2, 0), 'Decimal(38, 4)') * 10000) AS base,
             toUInt8(if(valued, position('IEPFBA', said.3), 7)) AS rank  -- the first of I E P F B A; 7 is M
@@ -21,11 +24,17 @@ WITH
     (
         SELECT
             indicator, bucket, breakdown, area,
+            multiIf(
+                endsWith(time_period, '/PT1H'), 'hourly', endsWith(time_period, '/PT6H'), 'six_hourly',
+                length(time_period) = 10, 'daily', length(time_period) = 4, 'annual',
+                substring(time_period, 6, 1) = 'Q', 'quarterly', substring(time_period, 6, 1) = 'S', 'semiannual',
+                'monthly'
+            ) AS frequency,
             countIf(valued) AS cells,
             (sumIf(ticks, valued), sumIf(base, valued), min(rank)) AS added,
             argMaxIf((ticks, base, rank), time_period, valued) AS last
         FROM latest
-        GROUP BY indicator, bucket, breakdown, area
+        GROUP BY indicator, bucket, breakdown, area, frequency
     ),
     own AS
     (
@@ -40,7 +49,7 @@ WITH
             toUInt16(arrayCount(day -> day <= o.bucket, {starts})) AS map
         FROM over_time AS o
         INNER JOIN {indicators} AS i ON i.code = o.indicator
-        WHERE has(i.breakdowns, o.breakdown)
+        WHERE has(i.breakdowns, o.breakdown) AND o.frequency = i.frequency
     ),
     spoken AS  -- what an area said counts for itself and, of a province, for its region and for VN
     (

@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import datetime as dt
 import enum
+import re
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -16,13 +17,15 @@ from sinks.clickhouse.literals import table
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MILLISECOND = dt.timedelta(milliseconds=1)
+PLACE = re.compile(r"([^:]+):(\d{1,9}):(\d{1,18})", re.ASCII)
 SETTINGS = {"max_query_size": 64 << 20}  # lists of places and cells are literals
 
 SELECTED = """
 SELECT
-    r.topic AS topic, r.partition AS partition, r.offset AS offset, reason, field, detail, schema_id, agency, indicator,
-    submission, toUnixTimestamp64Milli(r.received_at) AS received_ms, rules,
-    if(c.replay_of = '', '', concat(c.topic, ':', toString(c.by.1), ':', toString(c.by.2))) AS closed_by
+    r.topic AS topic, r.partition AS partition, r.offset AS offset,
+    toUnixTimestamp64Milli(r.received_at) AS received_ms, rules,
+    if(c.replay_of = '', '', concat(c.topic, ':', toString(c.by.1), ':', toString(c.by.2))) AS closed_by,
+    reason, field, detail, schema_id, agency, indicator, submission
 FROM
 (
     SELECT
@@ -42,7 +45,7 @@ WHERE {state}
 """
 LISTED = "{selected} ORDER BY received_ms {order}, topic {order}, partition {order}, offset {order} LIMIT {limit}"
 COUNTED = """
-SELECT reason, agency, countIf(closed_by = ''), countIf(closed_by != ''), min(received_ms), max(received_ms)
+SELECT min(received_ms), max(received_ms), reason, agency, countIf(closed_by = ''), countIf(closed_by != '')
 FROM ({selected})
 GROUP BY reason, agency
 ORDER BY count() DESC, reason, agency
@@ -54,12 +57,16 @@ RAW = "SELECT topic, partition, offset, reason, base64Encode(raw) FROM rejected 
 REFUSED = "SELECT topic, partition, offset, reason, field, detail, rules FROM rejected FINAL WHERE {placed}"
 STATEMENTS = """
 SELECT
-    l.indicator, l.area, l.breakdown, l.time_period, l.latest.1,
+    l.indicator, l.area, l.breakdown, l.time_period,
+    l.latest.1 AS revision,
+    if(o.place = '', tuple(l.latest.4, l.latest.5), tuple(o.partition, o.offset)) AS said_at,
     if(o.place = '', l.latest.2, o.received_ms) AS said_ms
 FROM
 (
     SELECT indicator, area, breakdown, time_period,
-        argMax(tuple(revision, toUnixTimestamp64Milli(received_at), topic, replay_of), version) AS latest
+        argMax(
+            tuple(revision, toUnixTimestamp64Milli(received_at), topic, partition, offset, replay_of), version
+        ) AS latest
     FROM observations
     WHERE (indicator, area, breakdown, time_period)
         IN (SELECT indicator, area, breakdown, time_period FROM {cells})
@@ -67,12 +74,13 @@ FROM
 ) AS l
 LEFT JOIN
 (
-    SELECT toString(topic) AS topic, concat(toString(partition), ':', toString(offset)) AS place,
+    SELECT
+        toString(topic) AS topic, concat(toString(partition), ':', toString(offset)) AS place, partition, offset,
         any(toUnixTimestamp64Milli(received_at)) AS received_ms
     FROM rejected
-    GROUP BY topic, place
+    GROUP BY topic, place, partition, offset
 ) AS o
-ON l.latest.3 = o.topic AND l.latest.4 = o.place
+ON l.latest.3 = o.topic AND l.latest.6 = o.place
 """
 CELL_COLUMNS = "indicator String, area String, breakdown String, time_period String"
 
@@ -102,10 +110,10 @@ class Place:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the text form; ValueError says what is wrong with it."""
-        topic, partition, offset = (*text.rsplit(":", 2), "", "")[:3]
-        if not topic or not all(part.isascii() and part.isdecimal() for part in (partition, offset)):
+        found = PLACE.fullmatch(text)
+        if found is None:
             raise ValueError(f"'{text[:80]}' is not TOPIC:PARTITION:OFFSET, as in gris.events.g01:0:17")
-        return cls(topic, int(partition), int(offset))
+        return cls(found[1], int(found[2]), int(found[3]))
 
     def __str__(self) -> str:
         return f"{self.topic}:{self.partition}:{self.offset}"
@@ -133,6 +141,9 @@ class Reject:
     """One refused record without its bytes; ``closed_by`` is the place of the replay that was accepted, or empty."""
 
     place: Place
+    received_at: dt.datetime
+    rules: str
+    closed_by: str
     reason: str
     field: str
     detail: str
@@ -140,21 +151,18 @@ class Reject:
     agency: str
     indicator: str
     submission: str
-    received_at: dt.datetime
-    rules: str
-    closed_by: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Count:
     """How many records of an agency were refused for a reason, from the oldest to the newest of them."""
 
+    oldest: dt.datetime
+    newest: dt.datetime
     reason: str
     agency: str
     open: int
     closed: int
-    oldest: dt.datetime
-    newest: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,21 +175,35 @@ class Refused:
     rules: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement:
+    """The statement that counts for a cell, and where and when it was said first: a replay says again what was said."""
+
+    revision: int
+    partition: int
+    offset: int
+    received_at: dt.datetime
+
+    def is_later_than(self, reject: Reject) -> bool:
+        """Tell which came later; in another partition only the broker's clock can tell, and a tie counts as later."""
+        if self.partition == reject.place.partition:
+            return self.offset > reject.place.offset
+        return self.received_at >= reject.received_at
+
+
 def find(client: Client, selection: Selection, limit: int, *, newest_first: bool = False) -> list[Reject]:
     """List rejects by the broker's timestamp, at most ``limit``. Raises Retry or Fatal, as all below."""
     selected, given = _selected(selection)
     sql = LISTED.format(selected=selected, order="DESC" if newest_first else "ASC", limit=int(limit))
-    return [
-        Reject(Place(*row[:3]), *row[3:10], _instant(row[10]), *row[11:])
-        for row in client.query(sql, given, settings=SETTINGS)
-    ]
+    rows = client.query(sql, given, settings=SETTINGS)
+    return [Reject(Place(*row[:3]), _instant(row[3]), *row[4:]) for row in rows]
 
 
 def count(client: Client, selection: Selection) -> list[Count]:
     """Count rejects by reason and agency, the most frequent first."""
     selected, given = _selected(selection)
     rows = client.query(COUNTED.format(selected=selected), given, settings=SETTINGS)
-    return [Count(*row[:4], _instant(row[4]), _instant(row[5])) for row in rows]
+    return [Count(_instant(row[0]), _instant(row[1]), *row[2:]) for row in rows]
 
 
 def sizes(client: Client, places: Iterable[Place]) -> dict[Place, int]:
@@ -202,16 +224,13 @@ def refused(client: Client, places: Iterable[Place]) -> dict[Place, Refused]:
     return {Place(*row[:3]): Refused(*row[3:]) for row in rows}
 
 
-def statements(client: Client, cells: Iterable[Cell]) -> dict[Cell, tuple[int, dt.datetime]]:
-    """Give of each cell that was ever stated the revision of the statement that counts, and when it was first said.
-
-    That is the broker's timestamp; of a replayed statement, the timestamp of the reject that it repeats.
-    """
+def statements(client: Client, cells: Iterable[Cell]) -> dict[Cell, Statement]:
+    """Give the statement that counts of each cell that was ever stated."""
     rows = [dict(zip(("indicator", "area", "breakdown", "time_period"), cell, strict=True)) for cell in set(cells)]
     if not rows:
         return {}
     found = client.query(STATEMENTS.format(cells=table(CELL_COLUMNS, rows)), settings=SETTINGS)
-    return {(row[0], row[1], row[2], row[3]): (row[4], _instant(row[5])) for row in found}
+    return {(row[0], row[1], row[2], row[3]): Statement(row[4], *row[5], _instant(row[6])) for row in found}
 
 
 def _selected(selection: Selection) -> tuple[str, dict[str, object]]:

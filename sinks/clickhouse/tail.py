@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 from sinks.clickhouse.client import Client
 
@@ -10,17 +11,33 @@ EPOCH = dt.date(1970, 1, 1)
 AT_ONCE = {"mutations_sync": 2, "lightweight_deletes_sync": 2}
 KEYS_AT_ONCE = 5_000
 
+LineKey = tuple[int, str, str]
+"""Bucket (epoch day), indicator, breakdown."""
 Key = tuple[int, str, str, str]
 """Bucket (epoch day), indicator, breakdown, area: a row of day_totals."""
 
 HIGHEST = "SELECT max(version) FROM day_totals WHERE indicator IN {indicators:Array(String)}"
 TOTALS = """
-SELECT DISTINCT toInt32(bucket), indicator, breakdown, area
+SELECT toInt32(bucket), indicator, breakdown, groupUniqArray(toString(area))
 FROM day_totals
 WHERE indicator IN {indicators:Array(String)} AND version > {next_offset:UInt64}
+GROUP BY bucket, indicator, breakdown
 """
 BEHIND = "topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {next_offset:UInt64}"
-SUPERFLUOUS = "tuple(toInt32(bucket), indicator, breakdown, area) IN {keys:Array(Tuple(Int32, String, String, String))}"
+OTHERS = f"""
+SELECT DISTINCT toString(indicator) FROM observations
+WHERE {BEHIND} AND indicator NOT IN {{indicators:Array(String)}}
+"""  # noqa: S608 - our own names
+ELSEWHERE = """
+SELECT toString(indicator), topic, partition FROM observations
+WHERE indicator IN {indicators:Array(String)} AND NOT (topic = {topic:String} AND partition = {partition:UInt32})
+LIMIT 1
+"""
+UNKNOWN = "indicator IN {indicators:Array(String)} AND version > {next_offset:UInt64}"
+SUPERFLUOUS = (
+    "version <= {version:UInt64}"
+    " AND tuple(toInt32(bucket), indicator, breakdown, area) IN {keys:Array(Tuple(Int32, String, String, String))}"
+)
 
 
 def highest_version(client: Client, indicators: Sequence[str]) -> int:
@@ -28,23 +45,52 @@ def highest_version(client: Client, indicators: Sequence[str]) -> int:
     return int(client.query(HIGHEST, {"indicators": list(indicators)})[0][0])
 
 
-def totals_behind(client: Client, indicators: Sequence[str], next_offset: int) -> list[Key]:
-    """Name the rows of day_totals that a flush beyond ``next_offset`` wrote. Raises Retry or Fatal."""
+def totals_behind(client: Client, indicators: Sequence[str], next_offset: int) -> dict[LineKey, list[str]]:
+    """Name the lines, and in each the areas, of which a flush beyond ``next_offset`` wrote totals.
+
+    Raises Retry or Fatal.
+    """
     rows = client.query(TOTALS, {"indicators": list(indicators), "next_offset": next_offset})
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
+    return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
-def delete_rows(client: Client, topic: str, partition: int, next_offset: int) -> None:
-    """Delete observations and rejected of a partition from ``next_offset`` on. Raises Retry or Fatal."""
-    given = {"topic": topic, "partition": partition, "next_offset": next_offset}
+def elsewhere(client: Client, topic: str, partition: int, indicators: Sequence[str]) -> tuple[str, str, int] | None:
+    """Find an indicator of which another topic or partition has statements: its code, that topic and partition.
+
+    Raises Retry or Fatal.
+    """
+    given = {"topic": topic, "partition": partition, "indicators": list(indicators)}
+    return next(((row[0], row[1], row[2]) for row in client.query(ELSEWHERE, given)), None)
+
+
+def delete_rows(
+    client: Client, topic: str, partition: int, next_offset: int, *, rules: str, indicators: Sequence[str]
+) -> None:
+    """Delete what other rules than ``rules`` judged of a partition from ``next_offset`` on.
+
+    That are its observations and rejected, and the totals that a flush wrote there of indicators which are not among
+    ``indicators``, those of the partition by now: nothing will ever account for them. Rows judged by ``rules``
+    themselves stay: they will be written again, equal; and a worker that comes late to this can take away nothing that
+    its successor has stored. Any step may be repeated. Raises Retry or Fatal.
+    """
+    given: dict[str, Any] = {"topic": topic, "partition": partition, "next_offset": next_offset, "rules": rules}
+    # Totals first: it is the observations that tell of them.
+    gone = [row[0] for row in client.query(OTHERS, given | {"indicators": list(indicators)})]
+    if gone:
+        of_gone = {"indicators": gone, "next_offset": next_offset}
+        client.command(f"DELETE FROM day_totals WHERE {UNKNOWN}", of_gone, AT_ONCE)  # noqa: S608 - our own names
+    judged_otherwise = f"{BEHIND} AND rules != {{rules:String}}"
     for table in ("observations", "rejected"):
         # A deletion rewrites parts: not for nothing.
-        if client.query(f"SELECT 1 FROM {table} WHERE {BEHIND} LIMIT 1", given):  # noqa: S608 - our own names
-            client.command(f"DELETE FROM {table} WHERE {BEHIND}", given, AT_ONCE)  # noqa: S608 - our own names
+        if client.query(f"SELECT 1 FROM {table} WHERE {judged_otherwise} LIMIT 1", given):  # noqa: S608 - our own names
+            client.command(f"DELETE FROM {table} WHERE {judged_otherwise}", given, AT_ONCE)  # noqa: S608 - our own names
 
 
-def delete_totals(client: Client, keys: Sequence[Key]) -> None:
-    """Delete rows of day_totals by key, all versions of them. Raises Retry or Fatal."""
+def delete_totals(client: Client, keys: Sequence[Key], version: int) -> None:
+    """Delete rows of day_totals by key, all versions up to ``version``: a later flush may have a row there again.
+
+    Raises Retry or Fatal.
+    """
     for at in range(0, len(keys), KEYS_AT_ONCE):
-        given = {"keys": list(keys[at : at + KEYS_AT_ONCE])}
+        given = {"keys": list(keys[at : at + KEYS_AT_ONCE]), "version": version}
         client.command(f"DELETE FROM day_totals WHERE {SUPERFLUOUS}", given, AT_ONCE)  # noqa: S608 - our own names

@@ -19,7 +19,7 @@ def test_three_sigkills_in_the_middle_of_a_stream_lose_nothing_and_double_nothin
         publish(workload, stack.bootstrap)
         small_flushes = {"GRIS_BLOCK_EVENTS": "5000", "GRIS_FLUSH_ROWS": "10000"}
         for passed in KILLS_AT:
-            worker = stack.worker(ready=False, **small_flushes)
+            worker = stack.worker(settings=small_flushes, ready=False)
             wait_for(
                 lambda passed=passed: stack.stored() >= passed,  # type: ignore[misc]
                 f"the ledger to pass {passed} records",
@@ -30,6 +30,7 @@ def test_three_sigkills_in_the_middle_of_a_stream_lose_nothing_and_double_nothin
             assert stack.stored() < EVENTS, "it was killed too late to prove anything"
         worker = stack.worker()
         stack.wait_caught_up(alive=[worker])
-        assert differences(stack, workload, catalogue) == []
+        found = differences(stack, workload, catalogue)
+        assert not found, "\n".join(found)
         stack.run("check")
         assert worker.stop() == 0, worker.tail()

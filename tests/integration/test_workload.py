@@ -11,6 +11,8 @@ from tests.support.stack import Stack, running_stack
 from tests.support.wait import wait_for
 from tests.support.workload import Workload, publish
 
+SMALL_FLUSHES = {"GRIS_BLOCK_EVENTS": "2000", "GRIS_FLUSH_ROWS": "5000"}
+
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
@@ -24,7 +26,8 @@ def test_a_medium_stream_ends_in_exactly_what_an_independent_count_says(stack: S
     workload = Workload(150_000, days=90)
     publish(workload, stack.bootstrap)
     stack.wait_caught_up(alive=[worker])
-    assert differences(stack, workload, tmp_path / "catalogue") == []
+    found = differences(stack, workload, tmp_path / "catalogue")
+    assert not found, "\n".join(found)
     stack.run("check")
     assert worker.stop() == 0, worker.tail()
 
@@ -32,14 +35,15 @@ def test_a_medium_stream_ends_in_exactly_what_an_independent_count_says(stack: S
 def test_two_workers_share_the_topics_and_one_may_join_and_leave_in_the_middle(stack: Stack, tmp_path: Path) -> None:
     workload = Workload(200_000, days=12)
     publish(workload, stack.bootstrap)
-    first = stack.worker("worker-1", GRIS_BLOCK_EVENTS="2000", GRIS_FLUSH_ROWS="5000")
+    first = stack.worker("worker-1", SMALL_FLUSHES)
     wait_for(lambda: stack.stored() > 10_000, "the first worker to be well on its way", within=60)
-    second = stack.worker("worker-2", GRIS_BLOCK_EVENTS="2000", GRIS_FLUSH_ROWS="5000")
+    second = stack.worker("worker-2", SMALL_FLUSHES)
     shares = wait_for(lambda: partitions_read(stack), "both workers to read partitions", within=60)
     assert sum(shares) == len(workload.ends)
     assert second.stop() == 0, second.tail()
     stack.wait_caught_up(alive=[first])
-    assert differences(stack, workload, tmp_path / "catalogue") == []
+    found = differences(stack, workload, tmp_path / "catalogue")
+    assert not found, "\n".join(found)
     stack.run("check")
 
 

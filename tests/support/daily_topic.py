@@ -42,7 +42,7 @@ def read(bootstrap: str) -> dict[oracle.Line, list[Line]]:
     consumer.assign([TopicPartition(DAILY, 0, 0)])
     found: dict[oracle.Line, list[Line]] = {}
     while True:
-        for message in consumer.consume(10_000, timeout=30):
+        for message in consumer.consume(2_000, timeout=0.5):
             error = message.error()
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
                 consumer.close()

@@ -13,10 +13,12 @@ from typing import Any
 import httpx
 
 from deploy import topics as broker
+from deploy.local.kafka import Broker
 from deploy.local.ports import free_port
 from schemas import topics
 from schemas.catalogue import Catalogue, load
-from tests.support.clickhouse import running_clickhouse
+from schemas.errors import Retry
+from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
@@ -49,6 +51,14 @@ class Process:
         self._child.kill()
         self._child.wait(STOP_SECONDS)
 
+    def pause(self) -> None:
+        """Let it stand still (SIGSTOP), as a machine that stalls."""
+        self._child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it run on (SIGCONT)."""
+        self._child.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """End it in order and answer its exit code; by force when it does not end in time."""
         if self.alive():
@@ -69,12 +79,14 @@ class Process:
 class Stack:
     """Broker and database that run already, and the workers and the feed one starts on them."""
 
-    def __init__(self, folder: Path, bootstrap: str, clickhouse: str, catalogue: Path | None) -> None:
+    def __init__(self, folder: Path, kafka: Broker, engine: LocalClickHouse, catalogue: Path | None) -> None:
         self.folder = folder
-        self.bootstrap = bootstrap
-        self.clickhouse = clickhouse
+        self.kafka = kafka
+        self.engine = engine
+        self.bootstrap = kafka.bootstrap
+        self.clickhouse = f"{engine.url}/gris"
         self.catalogue: Catalogue = load(catalogue)
-        self.environment = {"GRIS_KAFKA": bootstrap, "GRIS_CLICKHOUSE": clickhouse}
+        self.environment = {"GRIS_KAFKA": self.bootstrap, "GRIS_CLICKHOUSE": self.clickhouse}
         if catalogue is not None:
             self.environment["GRIS_CATALOGUE"] = str(catalogue)
         self.metrics: dict[str, str] = {}
@@ -102,10 +114,12 @@ class Stack:
         )
         return ran.stdout
 
-    def worker(self, name: str = "worker-1", *, ready: bool = True, **settings: str) -> Process:
+    def worker(
+        self, name: str = "worker-1", settings: Mapping[str, str] | None = None, *, ready: bool = True
+    ) -> Process:
         """Start a worker; a worker of the same name takes the dead one's place in the group."""
         port = free_port()
-        own = {"GRIS_WORKER_ID": name, "GRIS_METRICS_PORT": str(port)} | settings
+        own = {"GRIS_WORKER_ID": name, "GRIS_METRICS_PORT": str(port), **(settings or {})}
         process = self._start(name, own, "worker")
         self.metrics[name] = f"http://127.0.0.1:{port}"
         if ready:
@@ -166,7 +180,7 @@ class Stack:
 
     def wait_caught_up(self, *, within: float = 120.0, alive: Sequence[Process] = ()) -> None:
         """Return when the ledger has reached the ends of all event topics; ``alive`` must not die meanwhile."""
-        ends = {place: end for place, end in self.ends().items() if end}
+        ends = {place: end for place, end in wait_for(self._ends, "the broker to answer", within=60).items() if end}
 
         def caught_up() -> bool:
             for process in alive:
@@ -184,7 +198,13 @@ class Stack:
         self._http.close()
         for process in reversed(self._processes):
             if process.alive():
+                process.resume()
                 process.stop()
+
+    def _ends(self) -> dict[tuple[str, int], int] | None:
+        with contextlib.suppress(Retry):
+            return self.ends()
+        return None
 
     def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:
         process = Process(self.folder / f"{name}.log", {**self.environment, **settings}, *arguments)
@@ -195,10 +215,14 @@ class Stack:
 @contextlib.contextmanager
 def running_stack(folder: Path, catalogue: Path | None = None) -> Iterator[Stack]:
     """Run a broker and a database, migrated and with the topics of ``catalogue`` (None: the bundled one)."""
-    with running_kafka(folder / "kafka") as kafka, running_clickhouse(folder / "clickhouse") as url:
-        stack = Stack(folder, kafka.bootstrap, f"{url}/gris", catalogue)
+    engine = LocalClickHouse(folder / "clickhouse")
+    with running_kafka(folder / "kafka") as kafka:
+        stack = Stack(folder, kafka, engine, catalogue)
         try:
+            engine.start()
             stack.prepare()
             yield stack
         finally:
             stack.stop()
+            if engine.process is not None and engine.process.poll() is None:
+                engine.stop()

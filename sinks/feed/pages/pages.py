@@ -1,6 +1,7 @@
 """The pages: small HTML documents; scripts of our own fill in the figures and follow the stream."""
 
 import datetime as dt
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,8 @@ from schemas.catalogue import Indicator
 from schemas.period import LOCAL
 from sinks.feed.coverage import NAMES, coverage
 from sinks.feed.feed import Feed, feed_of
-from sinks.feed.pages.texts import DOMAINS, FLAGS, STATUSES, WORDS, chosen
+from sinks.feed.pages.texts import DOMAINS, FLAGS, FREQUENCIES, KINDS, LANGUAGES, STATUSES, WORDS, chosen
+from sinks.feed.pages.units import UNITS
 from sinks.feed.problem import ProblemError
 from sinks.feed.routes.parameters import Day
 
@@ -38,20 +40,20 @@ async def day_page(
     request: Request, feed: TheFeed, day: Annotated[Day | None, Query()] = None, lang: Language = "vi"
 ) -> Response:
     """Show the newest figures of a day by domain, VN's, and keep them current."""
-    words = chosen(WORDS, lang)
+    words, names = chosen(WORDS, lang), chosen(DOMAINS, lang)
     shown = day or dt.datetime.now(LOCAL).date()
-    domains = dict.fromkeys(indicator.domain for indicator in feed.catalogue.indicators)
-    names = chosen(DOMAINS, lang)
+    codes = sorted({indicator.domain for indicator in feed.catalogue.indicators})
+    domains = [{"id": f"domain-{at}", "code": code, "name": names.get(code, code)} for at, code in enumerate(codes)]
+    links = "".join(f'<li><a href="#{domain["id"]}">{escape(domain["name"])}</a></li>' for domain in domains)
     body = f"""
 <form method="get"><label>{words["day"]} <input type="date" name="day" value="{shown}" required></label>
 <input type="hidden" name="lang" value="{lang}"><button>{words["show"]}</button></form>
-<p id="state" role="status">{words["loading"]}</p>
-<noscript><p>{words["script"]}</p></noscript>
-<div id="report"></div>"""
+<nav aria-label="{words["domains"]}"><ul>{links}</ul></nav>
+{_report(words)}"""
     data = {
         "day": str(shown),
         "today": day is None,
-        "domains": {code: names.get(code, code) for code in sorted(domains)},
+        "domains": domains,
         "indicators": [_short(indicator, lang) for indicator in feed.catalogue.indicators],
     }
     return _page(request, lang, f"{words['title']} {shown}", body, data, "day.js")
@@ -71,18 +73,13 @@ async def indicator_page(
     facts = {
         "agency": "" if agency is None else agency.name_vi if lang == "vi" else agency.name_en,
         "domain": chosen(DOMAINS, lang).get(indicator.domain, indicator.domain),
-        "kind": str(indicator.kind),
-        "unit": indicator.unit,
-        "frequency": str(indicator.frequency),
+        "kind": chosen(KINDS, lang)[indicator.kind],
+        "unit": chosen(UNITS, lang).get(indicator.unit, indicator.unit),
+        "frequency": chosen(FREQUENCIES, lang)[indicator.frequency],
     }
     rows = "".join(f"<dt>{words[name]}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
-    body = f"""
-<p><a href="/?lang={lang}">{words["back"]}</a></p>
-<dl>{rows}</dl>
-<p id="state" role="status">{words["loading"]}</p>
-<noscript><p>{words["script"]}</p></noscript>
-<div id="report"></div>"""
-    place = 0 if lang == "vi" else 1
+    back = f'<p><a href="/?lang={lang}&amp;day={shown}">{words["back"]} {shown}</a></p>' if day else ""
+    body = f"{back}<dl>{rows}</dl>{_report(words)}"
     data = {
         "day": str(shown),
         "today": day is None,
@@ -90,7 +87,10 @@ async def indicator_page(
         "maps": [
             {
                 "from": "" if chart.valid_from is None or chart.ordinal == 0 else str(chart.valid_from),
-                "names": {area.code: (area.name_vi, area.name_en)[place] for area in chart.areas},
+                "areas": [
+                    {"code": area.code, "level": area.level, "name": area.name_vi if lang == "vi" else area.name_en}
+                    for area in (chart.nation, *chart.regions, *chart.provinces)
+                ],
             }
             for chart in feed.catalogue.maps
         ],
@@ -102,16 +102,17 @@ async def indicator_page(
 @router.get("/coverage")
 async def coverage_page(request: Request, feed: TheFeed, lang: Language = "vi") -> Response:
     """Show how many indicators are connected and live, by agency."""
-    counts = coverage(feed.catalogue, await feed.store.received(), dt.datetime.now(dt.UTC))
+    now = dt.datetime.now(dt.UTC)
+    counts = coverage(feed.catalogue, await feed.store.received(), now)
     words = chosen(WORDS, lang)
-    heads = "".join(f'<th scope="col">{words["live_count" if name == "live" else name]}</th>' for name in NAMES)
+    columns = {name: words["live_count" if name == "live" else name] for name in NAMES}
+    heads = "".join(f'<th scope="col" class="figure">{word}</th>' for word in columns.values())
     agencies: Any = counts["by_agency"]
-    rows = [_count_row(words["all_agencies"], counts)]
-    rows += [_count_row(f"{code} {entry[f'name_{lang}']}", entry) for code, entry in agencies.items()]
+    rows = [_count_row(words["all_agencies"], counts, columns, "all")]
+    rows += [_count_row(f"{code} {entry[f'name_{lang}']}", entry, columns) for code, entry in agencies.items()]
     body = f"""
-<p><a href="/?lang={lang}">{words["back"]}</a></p>
-<table><caption>{words["coverage"]}</caption>
-<thead><tr><th scope="col">{words["agency"]}</th>{heads}</tr></thead>
+<p>{words["counted"].format(when=f"{now.astimezone(LOCAL):%H:%M:%S %d/%m/%Y}")}</p>
+<table aria-labelledby="title"><thead><tr><th scope="col">{words["agency"]}</th>{heads}</tr></thead>
 <tbody>{"".join(rows)}</tbody></table>"""
     return _page(request, lang, words["coverage"], body, None, None)
 
@@ -144,27 +145,40 @@ def _page(
             f'<script type="application/json" id="page">{text}</script>\n'
             f'<script type="module" src="/static/{script}"></script>\n'
         )
+    links = "".join(
+        f'<a href="{path}?lang={lang}"{" aria-current=page" if path == request.url.path else ""}>{words[name]}</a>'
+        for path, name in (("/", "title"), ("/coverage", "coverage"))
+    )
     document = f"""<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/static/gris.css">
 {scripts}</head>
-<body><header><nav><a href="/?lang={lang}">{words["title"]}</a> <a href="/coverage?lang={lang}">{words["coverage"]}</a>
+<body><header><nav aria-label="{words["pages"]}">{links}
 <a href="{switch}" lang="{other}" hreflang="{other}">{"English" if other == "en" else "Tiếng Việt"}</a></nav></header>
-<main><h1>{escape(title)}</h1>{body}</main></body></html>
+<main><h1 id="title">{escape(title)}</h1>{body}</main></body></html>
 """
     return Response(document, headers=HEADERS, media_type="text/html; charset=utf-8")
 
 
+def _report(words: Mapping[str, str]) -> str:
+    return f"""
+<p id="state" role="status">{words["loading"]}</p>
+<noscript><p>{words["script"]}</p></noscript>
+<div id="report"></div>"""
+
+
 def _short(indicator: Indicator, lang: Language) -> dict[str, Any]:
+    unit = UNITS.get(indicator.unit)
     return {
         "code": indicator.code,
         "name": indicator.name_vi if lang == "vi" else indicator.name_en,
         "domain": indicator.domain,
+        "unit": indicator.unit if unit is None else unit[LANGUAGES.index(lang)],
         "decimals": indicator.decimals,
         "breakdowns": indicator.breakdowns,
     }
 
 
-def _count_row(name: str, counts: Any) -> str:
-    cells = "".join(f"<td>{counts[column]}</td>" for column in NAMES)
-    return f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+def _count_row(name: str, counts: Any, columns: Mapping[str, str], kind: str = "") -> str:
+    cells = "".join(f'<td class="figure" data-label="{word}">{counts[column]}</td>' for column, word in columns.items())
+    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'

@@ -32,13 +32,31 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "NOT_MONOTONE": ("Lũy kế giảm", "Cumulative figure fell"),
 }
 
+KINDS: Mapping[str, tuple[str, str]] = {
+    "flow": ("Lượng phát sinh trong kỳ", "Flow"),
+    "stock": ("Lượng tại thời điểm", "Stock"),
+    "level": ("Mức", "Level"),
+    "ratio": ("Tỷ lệ", "Ratio"),
+    "index": ("Chỉ số", "Index"),
+    "cumulative": ("Lũy kế", "Cumulative"),
+}
+
+FREQUENCIES: Mapping[str, tuple[str, str]] = {
+    "hourly": ("Hằng giờ", "Hourly"),
+    "six_hourly": ("6 giờ một lần", "Every six hours"),
+    "daily": ("Hằng ngày", "Daily"),
+    "monthly": ("Hằng tháng", "Monthly"),
+    "quarterly": ("Hằng quý", "Quarterly"),
+    "semiannual": ("6 tháng một lần", "Every six months"),
+    "annual": ("Hằng năm", "Annual"),
+}
+
 WORDS: Mapping[str, tuple[str, str]] = {
     "title": ("Báo cáo chỉ tiêu hằng ngày", "Daily indicator report"),
     "coverage": ("Mức độ kết nối", "Coverage"),
     "day": ("Ngày", "Day"),
     "show": ("Xem", "Show"),
     "indicator": ("Chỉ tiêu", "Indicator"),
-    "breakdown": ("Phân tổ", "Breakdown"),
     "period": ("Kỳ", "Period"),
     "value": ("Giá trị", "Value"),
     "unit": ("Đơn vị", "Unit"),
@@ -50,8 +68,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "max": ("Lớn nhất", "Greatest"),
     "total": ("Tổng số", "Total"),
     "domain": ("Lĩnh vực", "Domain"),
+    "domains": ("Các lĩnh vực", "Domains"),
+    "pages": ("Các trang", "Pages"),
+    "counted": ("Tính lúc {when}.", "As counted at {when}."),
     "live": ("Đang cập nhật trực tiếp.", "Live: figures change as they arrive."),
-    "waiting": ("Mất kết nối, đang thử lại…", "Disconnected, trying again…"),
+    "waiting": (
+        "Mất kết nối từ {since}; đang thử lại, số liệu có thể đã cũ.",
+        "Not live since {since}; trying again, the figures may be old.",
+    ),
     "loading": ("Đang tải…", "Loading…"),
     "missing": ("Chưa có số liệu", "No figures yet"),
     "script": (
@@ -67,7 +91,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "all_agencies": ("Tất cả cơ quan", "All agencies"),
     "kind": ("Loại", "Kind"),
     "frequency": ("Tần suất", "Frequency"),
-    "back": ("Về báo cáo ngày", "Back to the daily report"),
+    "back": ("Về báo cáo ngày", "To the daily report of"),
 }
 
 

@@ -1,27 +1,38 @@
 // The page of an indicator: its newest bucket in every area, a table per breakdown.
 
-import { Day, figure, head, make, moment, page, said, turn } from "./live.js";
+import { Day } from "./live.js";
+import { cell, figure, make, moment, page, reported, said, section } from "./show.js";
 
 const COLUMNS = ["area", "value", "min", "max", "areas"];
+const FIGURES = ["value", "min", "max"];
 const report = document.getElementById("report");
 const [indicator] = page.indicators;
 
-function names(bucket) {
-  return page.maps.filter((map) => map.from <= bucket).at(-1).names; // a code alone does not identify a province
+/** The areas of the map in force on the bucket, by code: a code alone does not identify a province. */
+function areas(bucket) {
+  return new Map(page.maps.filter((map) => map.from <= bucket).at(-1).areas.map((area, place) => [area.code, { ...area, place }]));
 }
 
-function table(line) {
-  const named = names(line.bucket);
-  const rows = line.areas.map((area) => make("tr", [
-    make("th", `${area.area} ${named[area.area] ?? ""}`, { scope: "row" }),
-    make("td", figure(area.value, indicator.decimals), { class: "figure" }),
-    make("td", figure(area.min, indicator.decimals), { class: "figure" }),
-    make("td", figure(area.max, indicator.decimals), { class: "figure" }),
-    make("td", `${area.areas_reported}/${area.areas_expected}`),
-  ]));
-  const breakdown = line.breakdown === "_T" ? page.words.total : line.breakdown;
-  const caption = `${breakdown}, ${line.time_period}: ${figure(line.value, indicator.decimals)} ${line.unit} (${said(line)}; ${moment(line.updated_at)})`;
-  return make("div", [make("table", [make("caption", caption), head(COLUMNS), make("tbody", rows)])], { class: "scroll" });
+function table(line, at) {
+  const known = areas(line.bucket);
+  const place = (total) => known.get(total.area)?.place ?? known.size;
+  const rows = line.areas.toSorted((one, other) => place(one) - place(other)).map((total) => {
+    const { name = "", level = "" } = known.get(total.area) ?? {};
+    const alone = level === "province"; // its own value is all there is
+    const cells = [
+      make("th", `${total.area} ${name}`, { scope: "row" }),
+      cell("value", figure(total.value, indicator.decimals), { class: "figure" }),
+      cell("min", alone ? "" : figure(total.min, indicator.decimals), { class: "figure" }),
+      cell("max", alone ? "" : figure(total.max, indicator.decimals), { class: "figure" }),
+      cell("areas", alone ? "" : reported(total)),
+    ];
+    return make("tr", cells, { class: [level, total.value === null ? "missing" : ""].join(" ").trim() });
+  });
+  const heading = line.breakdown === "_T" ? page.words.total : line.breakdown;
+  const sums = make("p", [
+    `${line.time_period}: `, make("strong", figure(line.value, indicator.decimals)), ` ${indicator.unit}. ${said(line)}. ${page.words.updated}: ${moment(line.updated_at)}.`,
+  ]);
+  return section(`line-${at}`, heading, COLUMNS, FIGURES, [make("tbody", rows)], [sums]);
 }
 
 const day = new Day(page.day, `indicator=${encodeURIComponent(indicator.code)}`, () => {
@@ -29,5 +40,4 @@ const day = new Day(page.day, `indicator=${encodeURIComponent(indicator.code)}`,
   report.replaceChildren(...(lines.length ? lines.map(table) : [make("p", page.words.missing)]));
 });
 
-turn();
-day.load();
+day.start();

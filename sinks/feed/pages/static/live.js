@@ -1,13 +1,13 @@
 // The lines of a day, kept current: the report once, then the stream from the report's cursor on.
 
-export const page = JSON.parse(document.getElementById("page").textContent);
+import { moment, page, read } from "./show.js";
 
 const state = document.getElementById("state");
 const RETRY_MS = 3000;
-const TURN_MS = 30000;
+const WATCH_MS = 10000;
 
-/** Today in Viet Nam, as YYYY-MM-DD. */
-const today = () => new Date(Date.now() + 7 * 3600 * 1000).toISOString().slice(0, 10);
+/** The day in Viet Nam at an instant, as YYYY-MM-DD. */
+const localDay = (instant) => new Date(new Date(instant).getTime() + 7 * 3600 * 1000).toISOString().slice(0, 10);
 
 export class Day {
   /** `query` narrows the report; `changed(codes)` is called with the codes whose lines are other than before. */
@@ -19,14 +19,24 @@ export class Day {
     this.known = new Set(page.indicators.map((indicator) => indicator.code));
     this.dirty = new Set();
     this.source = null;
+    this.ready = true; // what the feed says of itself
+    this.reached = true; // whether it answers at all
+    this.lost = null; // since when the figures may be old
+  }
+
+  /** Show the day, and keep it current from now on. */
+  start() {
+    this.load();
+    setTimeout(() => this.watch(), WATCH_MS);
   }
 
   async load() {
+    clearTimeout(this.timer);
     this.source?.close();
     try {
       const answer = await fetch(`/v1/daily/${this.day}?${this.query}`);
       if (!answer.ok) throw new Error(`status ${answer.status}`);
-      const report = await answer.json();
+      const report = read(await answer.text());
       this.buckets.clear();
       report.lines.forEach((line) => this.enter(line));
       this.dirty.clear();
@@ -38,22 +48,50 @@ export class Day {
   }
 
   follow(cursor) {
+    this.source?.close(); // of a load that ran beside this one
     this.source = new EventSource(`/v1/daily/stream?after=${cursor}`);
-    this.source.addEventListener("open", () => { state.textContent = page.words.live; });
+    this.source.addEventListener("open", () => this.tell());
     this.source.addEventListener("line", (event) => {
-      const line = JSON.parse(event.data);
+      const line = read(event.data);
       if (this.enter(line)) this.paint(line.indicator);
     });
     this.source.addEventListener("reset", () => this.load());
     this.source.addEventListener("error", () => {
-      state.textContent = page.words.waiting;
       if (this.source.readyState === EventSource.CLOSED) this.wait(); // else the browser resumes by itself
+      else this.tell();
     });
   }
 
   wait() {
-    state.textContent = page.words.waiting;
-    setTimeout(() => this.load(), RETRY_MS);
+    this.tell();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.load(), RETRY_MS);
+  }
+
+  /** Ask the feed how it is: an open stream alone may be one whose other end is gone, or a feed without its broker. */
+  async watch() {
+    try {
+      const answer = await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(WATCH_MS) });
+      const now = answer.headers.get("date");
+      if (page.today && answer.ok && now && localDay(now) !== page.day) location.reload(); // the day turned
+      this.ready = answer.ok;
+      if (!this.reached) this.load(); // what came meanwhile may have been sent to nobody
+      this.reached = true;
+    } catch {
+      this.ready = false;
+      this.reached = false;
+    }
+    this.tell();
+    setTimeout(() => this.watch(), WATCH_MS);
+  }
+
+  /** Say whether what is shown is current, and if not, since when. */
+  tell() {
+    const live = this.ready && this.source?.readyState === EventSource.OPEN;
+    this.lost = live ? null : this.lost ?? Date.now();
+    const text = live ? page.words.live : page.words.waiting.replace("{since}", moment(this.lost));
+    if (state.textContent !== text) state.textContent = text; // a screen reader reads every change
+    state.className = live ? "live" : "waiting";
   }
 
   /** Enter a line: the newest bucket up to the day counts, and in it the highest version. True when it is other than before. */
@@ -87,39 +125,4 @@ export class Day {
     const lines = this.buckets.get(indicator.code)?.lines;
     return lines ? indicator.breakdowns.filter((name) => lines.has(name)).map((name) => lines.get(name)) : [];
   }
-}
-
-/** Start over when the day in Viet Nam turns, on a page that shows today. */
-export function turn() {
-  if (page.today) setInterval(() => { if (today() !== page.day) location.reload(); }, TURN_MS);
-}
-
-/** Write a figure with the indicator's decimals. */
-export function figure(value, decimals) {
-  if (value === null) return "–";
-  return value.toLocaleString(page.lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-}
-
-/** Write an instant in Viet Nam's time. */
-export function moment(text) {
-  return new Date(text).toLocaleString(page.lang, { timeZone: "Asia/Ho_Chi_Minh" });
-}
-
-/** The words for a line's status and flags. */
-export function said(line) {
-  return [page.statuses[line.status] ?? line.status, ...line.flags.map((flag) => page.flags[flag] ?? flag)].join(", ");
-}
-
-/** Make an element with a text, or with children. */
-export function make(name, content, attributes = {}) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (Array.isArray(content)) element.append(...content);
-  else element.textContent = content;
-  return element;
-}
-
-/** Make a table head of words. */
-export function head(names) {
-  return make("thead", [make("tr", names.map((name) => make("th", page.words[name], { scope: "col" })))]);
 }

@@ -1,0 +1,81 @@
+"""The command `gris bench faults`."""
+
+import json
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+
+CLOCKS = Path("/usr/lib")
+LIBFAKETIME = "*/faketime/libfaketimeMT.so.1"
+
+
+@click.command()
+@click.option("--faults", "count", type=click.IntRange(1), default=8, show_default=True, help="How many.")
+@click.option("--events", type=click.IntRange(1_000), default=80_000, show_default=True, help="Records to publish.")
+@click.option("--seed", type=click.IntRange(0), help="What happens, and what is published; drawn when not given.")
+@click.option(
+    "--workload",
+    type=click.Choice(("week", "shuffled")),
+    default="week",
+    show_default=True,
+    help="Hour after hour, or any hour of 400 days at any time.",
+)
+@click.option("--only", multiple=True, metavar="KIND", help="Faults of this kind only; as the table calls it.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
+@click.option("--keep", is_flag=True, help="Leave data and logs in their folder; its name is printed.")
+def faults(
+    count: int, events: int, seed: int | None, workload: str, only: tuple[str, ...], file: Path | None, keep: bool
+) -> None:
+    """Break processes, connections and clocks while events come in, on a broker and a database of its own.
+
+    Afterwards everything is set against an independent count, and the totals are computed once more. Exits with 1 when
+    anything is lost, doubled or wrong, and says what it takes to see it again.
+    """
+    from rich.console import Console  # noqa: PLC0415 - `gris --help` must not wait for any of these
+
+    from deploy.faults.run import Plan, run  # noqa: PLC0415
+    from deploy.faults.schedule import Kind  # noqa: PLC0415
+    from deploy.faults.table import as_json, table  # noqa: PLC0415
+
+    unknown = sorted(set(only) - {str(kind) for kind in Kind})
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of: {', '.join(Kind)}", param_hint="--only")
+    clock = next(iter(sorted(CLOCKS.glob(LIBFAKETIME))), None)
+    kinds = tuple(kind for kind in Kind if (kind in only or not only) and (clock or kind is not Kind.CLOCK_JUMPS))
+    if not kinds:
+        raise click.UsageError("No kind of fault is left: libfaketime is missing.")
+    if clock is None and not only:
+        click.echo("Clocks do not jump: libfaketime is missing (Debian: apt-get install libfaketime).", err=True)
+    chosen = random.randrange(1 << 32) if seed is None else seed  # noqa: S311 - printed, not secret
+    click.echo(f"seed {chosen}", err=True)
+    signal.signal(signal.SIGTERM, _leave)
+    folder = Path(tempfile.mkdtemp(prefix="gris-faults-"))
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        click.echo(f"{time.monotonic() - began:7.1f} s  {line}", err=True)
+
+    try:
+        outcome = run(folder, Plan(chosen, count, events, workload, kinds, clock=clock), tell)
+    finally:
+        if keep:
+            click.echo(f"Data and logs are in {folder}.", err=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    Console(width=None if sys.stdout.isatty() else 120).print(table(outcome))
+    if file is not None:
+        file.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if outcome.violations:
+        raise click.exceptions.Exit(1)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that what was started is stopped."""
+    raise KeyboardInterrupt

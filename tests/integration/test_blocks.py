@@ -1,0 +1,133 @@
+"""The block transport on a real broker: every record is delivered once an opening, whatever a fetch was doing then."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+import pytest
+from confluent_kafka import Producer
+from faust.types import TP
+
+from deploy import topics as broker
+from deploy.local.kafka import Broker
+from schemas.errors import Fatal
+from schemas.topics import TopicSpec
+from streams.blocks import Blocks, Consumer, Fetched, Hooks, Transport
+from tests.support.kafka import running_kafka
+
+WITHIN = 30.0
+RECORDS = 50
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@dataclasses.dataclass
+class Reading:
+    """A consumer of one partition that keeps every block it is given; it is opened by the test."""
+
+    app: faust.App
+    tp: TP
+    blocks: list[Fetched] = dataclasses.field(default_factory=list)
+
+    @property
+    def consumer(self) -> Consumer:
+        return cast("Consumer", self.app.consumer)
+
+    async def open(self, offset: int) -> int:
+        """Open the partition at ``offset``; answers the number of the opening."""
+        openings = self.consumer.reserve([self.tp])
+        await self.consumer.open({self.tp: offset}, openings)
+        return openings[self.tp]
+
+    def offsets(self, opening: int) -> list[int]:
+        """Give the offsets delivered in an opening, in order."""
+        return [record.offset for block in self.blocks if block.opening == opening for record in block.records]
+
+
+async def until(ready: Callable[[], bool], what: str) -> None:
+    deadline = asyncio.get_running_loop().time() + WITHIN
+    while not ready():
+        assert asyncio.get_running_loop().time() < deadline, what
+        await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def reading(kafka: Broker, topic: str) -> AsyncIterator[Reading]:
+    """Run a Faust app that reads a topic of one partition, closed until it is opened."""
+    broker.ensure(kafka.bootstrap, [TopicSpec(topic, 1, {})])
+    app = faust.App(
+        f"group-{topic}",
+        broker=f"kafka://{kafka.bootstrap}",
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="none",
+    )
+    found = Reading(app, TP(topic, 0))
+    assigned = asyncio.Event()
+
+    async def fail(fatal: Fatal) -> None:
+        raise fatal
+
+    app.transport = Transport(app.conf.broker_consumer, app, app.loop)
+    app.transport.hooks = Hooks(lambda tps: assigned.set() if tps else None, lambda: None, fail)
+
+    @app.agent(app.topic(topic, key_type=bytes, value_type=None, value_serializer=Blocks(), acks=False))
+    async def keep(blocks: Any) -> None:
+        async for block in blocks:
+            found.blocks.append(block)
+
+    await app.start()
+    try:
+        await asyncio.wait_for(assigned.wait(), WITHIN)
+        yield found
+    finally:
+        await app.stop()
+
+
+def publish(kafka: Broker, topic: str, count: int = RECORDS) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "acks": "all"})
+    for number in range(count):
+        producer.produce(topic, f"{number}".encode(), partition=0)
+    assert producer.flush(WITHIN) == 0
+
+
+def test_an_opening_while_a_fetch_waits_for_records_is_given_every_record(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "overtaken") as found:
+            publish(kafka, "overtaken")
+            first = await found.open(0)
+            await until(lambda: len(found.offsets(first)) == RECORDS, "the first opening")
+            for _ in range(5):
+                await asyncio.sleep(0.05)  # for the fetch that waits for what comes next to be under way
+                found.consumer.shut()
+                opening = await found.open(0)
+                await until(lambda opening=opening: len(found.offsets(opening)) >= RECORDS, "the records once more")  # type: ignore[misc]
+                assert found.offsets(opening) == list(range(RECORDS))
+
+    asyncio.run(scene())
+
+
+def test_a_fetch_that_nobody_waits_for_any_more_takes_no_record_away(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "abandoned") as found:
+            opening = await found.open(0)
+            for round_ in range(1, 4):
+                await asyncio.sleep(0.2)  # for a fetch to be under way
+                # As at a rebalance: whoever waits for the fetch is ended, the fetch itself goes on in its thread.
+                await found.app._stop_fetcher()
+                await found.app._fetcher.maybe_start()
+                publish(kafka, "abandoned")
+                await until(lambda round_=round_: len(found.offsets(opening)) >= round_ * RECORDS, "all records")  # type: ignore[misc]
+                assert found.offsets(opening) == list(range(round_ * RECORDS))
+
+    asyncio.run(scene())
