@@ -15,6 +15,8 @@ from schemas.errors import Fatal
 
 # Libraries that tell at INFO what only their authors need.
 QUIET = ("kafka", "aiokafka", "faust", "mode", "clickhouse_connect", "urllib3", "uvicorn.access", "asyncio")
+# kafka-python warns when its loop was held up for 0.1 s, which says that the machine is busy and nothing else.
+MUTE = ("kafka.net.selector",)
 FORMS = ("json", "text")
 
 
@@ -57,3 +59,5 @@ def configure() -> None:
     if level != "DEBUG":
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
+        for name in MUTE:
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from deploy.replay_verdicts import Kind, Verdicts
 from deploy.topics import ends
-from producers.publisher import Message, Publisher
+from producers.publisher import Message, Publisher, listening
 from producers.settings import PublisherSettings
 from schemas.catalogue import Catalogue
 from schemas.errors import Fatal, GrisError, Retry
@@ -113,8 +113,10 @@ class Replay:
         """
         chosen, closed = self._choose(request)
         topics = sorted({one.place.topic for one in chosen})
-        if chosen and request.catch_up and not request.dry_run:
-            self._catch_up(topics, request.wait)
+        if chosen and not request.dry_run:
+            if request.catch_up:
+                self._catch_up(topics, request.wait)
+            self._agree_with_worker(topics)
         outcomes, due = self._judge(chosen, self._partitions(topics), everything=request.everything)
         if due and not request.dry_run:
             self._publish(due, outcomes)
@@ -140,6 +142,8 @@ class Replay:
 
     def _catch_up(self, topics: Sequence[str], wait: float) -> None:
         """Wait until the worker has read what the topics hold: an earlier replay may be among it, or a correction."""
+        if not listening(self._settings.kafka):
+            raise Retry(f"Nothing listens at {self._settings.kafka}: is the broker up, and is GRIS_KAFKA right?")
         wanted = {place: end for place, end in ends(self._settings.kafka, topics).items() if end}
         deadline = time.monotonic() + wait
         while True:
@@ -156,6 +160,17 @@ class Replay:
                     " --no-catch-up goes on all the same, as it must where an agency's transaction ends the log."
                 )
             time.sleep(POLL_SECONDS)
+
+    def _agree_with_worker(self, topics: Sequence[str]) -> None:
+        """Have nothing judged here by other rules than the worker's, which its ledger names from its start on."""
+        positions = ledger.read(self._client, topics).values()
+        others = sorted({position.topic for position in positions if position.rules != self._verdicts.digest})
+        if others:
+            raise Fatal(
+                f"Nothing was published: the worker judges {', '.join(others)} by other rules than this command would"
+                f" ({self._verdicts.digest}). Start it with the same release and GRIS_CATALOGUE first; --dry-run tells"
+                " what this command's would accept."
+            )
 
     def _partitions(self, topics: Sequence[str]) -> dict[str, int]:
         """Count the partitions of the topics: the ledger knows, and the catalogue before there is one."""
@@ -222,7 +237,8 @@ class Replay:
 
     def _with_values(self, page: Sequence[T], place_of: Callable[[T], Place]) -> list[tuple[T, bytes | None]]:
         values = rejects.values(self._client, map(place_of, page))
-        return [(one, values[place_of(one)]) for one in page]
+        # One that a start under other rules has deleted meanwhile is none, like a tombstone: it is not published.
+        return [(one, values.get(place_of(one))) for one in page]
 
     def _await(self, waiting: Sequence[Outcome], wait: float) -> None:
         """Wait until the ledger has passed the replays, and note what became of each. What fails here is waited for."""
@@ -251,8 +267,6 @@ class Replay:
             one.result = "refused" if again else "accepted"
             if again is not None:
                 one.reason, one.field, one.detail = again.reason, again.field, again.detail
-                if again.rules != self._verdicts.digest:
-                    one.detail += "; the worker judges by other rules than this command: give both one GRIS_CATALOGUE"
 
 
 def _passed(place: Place, read: Mapping[tuple[str, int], ledger.Position]) -> bool:

@@ -88,6 +88,27 @@ need_java() {
     fi
 }
 
+# The browser tests drive this machine's own Chromium, never one that a library brings. Named in GRIS_CHROMIUM.
+need_chromium() {
+    local name
+    for name in "${GRIS_CHROMIUM:-}" chromium chromium-browser google-chrome-stable google-chrome \
+        "/Applications/Chromium.app/Contents/MacOS/Chromium" \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if [ -n "$name" ] && "$name" --version >/dev/null 2>&1; then
+            GRIS_CHROMIUM="$(command -v "$name")"
+            export GRIS_CHROMIUM
+            return 0
+        fi
+    done
+    if [ -n "${installed_chromium:-}" ] || ! can_install || ! install_first "chromium fonts-dejavu-core" chromium; then
+        fail "Chromium is missing (the browser tests run in it). Install it (Debian: apt-get install chromium" \
+            "fonts-dejavu-core; Ubuntu: snap install chromium; Fedora: dnf install chromium; macOS: brew install --cask" \
+            "chromium) or name one in GRIS_CHROMIUM."
+    fi
+    installed_chromium=yes
+    need_chromium
+}
+
 # Make .venv and fill it, when it is not there or not what requirements.txt and pyproject.toml say.
 need_venv() {
     local stamp="$venv/gris-setup" wanted

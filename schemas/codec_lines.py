@@ -5,7 +5,7 @@ import io
 import struct
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import fastavro
@@ -84,18 +84,38 @@ def encode_line(
     parts.append(END)
     if areas:
         parts.append(_number("areas", len(areas), LONG_BITS))
-    for area, value, low, high, reported, expected, cells in areas:
+    for area, value, low, high, *counts in areas:
+        said = _ticks(value)
+        # A province's three figures are one and the same.
         parts += (
-            _text("area", area),
-            NULL if value is None else TICKS.pack(PRESENT, 16, value),
-            NULL if low is None else TICKS.pack(PRESENT, 16, low),
-            NULL if high is None else TICKS.pack(PRESENT, 16, high),
+            _area(area),
+            said,
+            said if low == value else _ticks(low),
+            said if high == value else _ticks(high),
+            _counts(*counts),
+        )
+    parts.append(END)
+    return b"".join(parts)
+
+
+@lru_cache(1 << 14)
+def _area(code: str) -> bytes:
+    return _text("area", code)
+
+
+@lru_cache(1 << 16)
+def _counts(reported: int, expected: int, cells: int) -> bytes:
+    return b"".join(
+        (
             _number("areas_reported", reported, INT_BITS),
             _number("areas_expected", expected, INT_BITS),
             _number("cells", cells, INT_BITS),
         )
-    parts.append(END)
-    return b"".join(parts)
+    )
+
+
+def _ticks(value: int | None) -> bytes:
+    return NULL if value is None else TICKS.pack(PRESENT, 16, value)
 
 
 def decode_line(framed: bytes) -> dict[str, Any]:

@@ -78,7 +78,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self._fetching = asyncio.Lock()
 
-    async def _fetch_records(self, consumer: Any, active_partitions: set[TP], **limits: Any) -> dict[TP, Batch]:
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's
+        max_records: int | None = None,
+    ) -> dict[TP, Batch]:
         """Fetch, one call after the other, from where that which has arrived at the consumer of blocks ends.
 
         aiokafka's own position is not to be trusted: a fetch goes on in this thread when nobody waits for it any more
@@ -86,14 +92,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         that nobody gets.
         """
         async with self._fetching:
-            assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
-            for tp, position in self.consumer.goes_on.items():
+            assignment = _assignment(consumer)
+            for tp, position in cast("Consumer", self.consumer).goes_on.items():
                 if assignment and tp in assignment.tps and assignment.state_value(tp).position != position:
                     consumer.seek(tp, position)
-            records = await super()._fetch_records(consumer, active_partitions, **limits)
-            fetched = {tp: Batch(found) for tp, found in records.items()}
+            found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            if _assignment(consumer) is not assignment:
+                return {}
+            fetched = {tp: Batch(records) for tp, records in found.items()}
             for tp, batch in fetched.items():
-                batch.goes_on = consumer._subscription.subscription.assignment.state_value(tp).position  # noqa: SLF001
+                batch.goes_on = assignment.state_value(tp).position
             return fetched
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
@@ -234,6 +242,11 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     hooks: Hooks
+
+
+def _assignment(consumer: AIOKafkaConsumer) -> Any:
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    return subscription and subscription.assignment
 
 
 @contextlib.contextmanager

@@ -1,10 +1,15 @@
-"""The newest statement of every cell of one bucket in one partition: a cache of what ClickHouse holds."""
+"""One bucket in one partition: the newest statement of each cell, and what each area's cells of a line amount to.
+
+A cache of what ClickHouse holds. What areas amount to is kept beside the cells, so that a flush looks again only at the
+slots of (line, area) pairs that were touched.
+"""
 
 import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells import DENSE_SHARE, Cells, Newest, SparseCells
 from streams.layout import Layout
 
 
@@ -26,74 +31,74 @@ class Statements:
     timestamp: NDArray[np.int64]
 
 
-class Cube:
-    """Versions, ticks, bases and statuses of a bucket's cells, and the (line, area) touched since the last totals.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Own:
+    """What areas report themselves, by (line, area): before any roll-up, reduced over time.
 
-    A version of 0 is a cell of which nothing was said. ``folded`` is the next offset after the newest record folded in;
-    ``used`` orders cubes by last use.
+    ``said`` whether there is any statement, ``cells`` how many with a value, ``value`` and ``base`` ticks, ``rank`` of
+    the status.
     """
 
-    __slots__ = (
-        "base",
-        "day",
-        "folded",
-        "layout",
-        "mismatch",
-        "newest",
-        "status",
-        "ticks",
-        "touched",
-        "used",
-        "version",
-    )
+    said: NDArray[np.bool_]
+    cells: NDArray[np.int64]
+    value: NDArray[np.int64]
+    base: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+
+
+class Cube:
+    """The cells of a bucket, and the (line, area) pairs touched since the last totals.
+
+    ``own`` is true except for the pairs marked ``stale``. ``folded`` is the next offset after the newest record folded
+    in; ``used`` orders cubes by last use; ``newest`` is the broker time (ms) of the newest record in each line.
+    """
+
+    __slots__ = ("cells", "day", "folded", "layout", "mismatch", "newest", "own", "stale", "touched", "used")
 
     def __init__(self, layout: Layout, day: int) -> None:
         self.layout = layout
         self.day = day
         self.folded = 0
         self.used = 0
-        # np.zeros takes untouched pages from the system: a cell nobody reports costs address space, not memory.
-        self.version = np.zeros(layout.cells, np.int64)
-        self.ticks = np.zeros(layout.cells, np.int64)
-        self.base = np.zeros(layout.cells, np.int64)
-        self.status = np.zeros(layout.cells, np.uint8)
+        self.cells: Cells = SparseCells()
         self.touched = np.zeros(layout.touches, np.bool_)
+        self.stale = np.zeros(layout.touches, np.bool_)
+        self.own = Own(
+            np.zeros(layout.touches, np.bool_),
+            np.zeros(layout.touches, np.int64),
+            np.zeros(layout.touches, np.int64),
+            np.zeros(layout.touches, np.int64),
+            np.zeros(layout.touches, np.uint8),
+        )
         self.newest = np.zeros(layout.lines, np.int64)
         self.mismatch = np.zeros(layout.lines, np.bool_)
 
     @property
     def bytes(self) -> int:
-        """Memory that the cube can come to hold."""
-        return self.layout.cells * 25 + self.layout.touches + self.layout.lines * 9
+        """Memory that the cube holds or can come to hold."""
+        return self.cells.bytes + self.layout.touches * 28 + self.layout.lines * 9
 
     def fold(self, said: Statements, next_offset: int) -> None:
         """Let the highest version of each cell win, in any order and any repetition, and mark what was touched."""
-        touch = self.layout.touch_of(said.indicator, said.breakdown, said.area)
-        line = self.layout.first_line[said.indicator] + said.breakdown
+        touch = self._keep_newest(said)
         self.touched[touch] = True
-        self.newest[line] = said.timestamp
-        self._keep_newest(self.layout.cell_of(said.indicator, touch, said.slot), said)
+        self.newest[self.layout.first_line[said.indicator] + said.breakdown] = said.timestamp
         self.folded = next_offset
 
     def load(self, said: Statements, next_offset: int) -> None:
         """Take in what ClickHouse holds of the bucket below ``next_offset``; nothing counts as touched."""
-        touch = self.layout.touch_of(said.indicator, said.breakdown, said.area)
-        self._keep_newest(self.layout.cell_of(said.indicator, touch, said.slot), said)
+        self._keep_newest(said)
         self.folded = next_offset
 
-    def _keep_newest(self, cell: NDArray[np.int64], said: Statements) -> None:
-        version = said.version
-        if len(version) > 1 and not (version[1:] > version[:-1]).all():
-            order = np.argsort(version, kind="stable")
-            cell, version = cell[order], version[order]
-        else:
-            order = None
-        newer = version >= self.version[cell]
-        keep = np.flatnonzero(newer)
-        cell = cell[keep]
-        # Ascending versions: where a cell occurs twice, numpy's last assignment is the highest version.
-        self.version[cell] = version[keep]
-        source = keep if order is None else order[keep]
-        self.ticks[cell] = said.ticks[source]
-        self.base[cell] = said.base[source]
-        self.status[cell] = said.status[source]
+    def _keep_newest(self, said: Statements) -> NDArray[np.int64]:
+        touch = self.layout.touch_of(said.indicator, said.breakdown, said.area)
+        self.stale[touch] = True
+        cell = self.layout.cell_of(said.indicator, touch, said.slot)
+        newest = Newest(said.version, said.ticks, said.base, said.status)
+        if len(cell) > 1 and not (said.version[1:] > said.version[:-1]).all():
+            order = np.argsort(said.version, kind="stable")
+            cell, newest = cell[order], newest.take(order)
+        self.cells.put(cell, newest)
+        if isinstance(self.cells, SparseCells) and len(self.cells) * DENSE_SHARE > self.layout.cells:
+            self.cells = self.cells.to_dense(self.layout.cells)
+        return touch

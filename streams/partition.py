@@ -333,10 +333,7 @@ class Partition:
 
     def _mark_flags(self, cube: Cube) -> None:
         for shape in cube.layout.shapes:
-            if (
-                watches_sums(shape)
-                and cube.version[shape.first_cell :][: shape.lines * shape.width * shape.slots].any()
-            ):
+            if watches_sums(shape) and cube.stale[shape.first_touch :][: shape.lines * shape.width].any():
                 totals = reduce_lines(cube, shape, np.arange(shape.lines))
                 flags = cube.mismatch[shape.first_line : shape.first_line + shape.lines]
                 flags[:: shape.breakdowns] = sum_mismatch(totals)

@@ -1,12 +1,15 @@
 """Reckoned totals as rows of day_totals and as lines of gris.daily. Pure."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from schemas.codec_lines import encode_line
+from schemas.columns import arrow
 from sinks.clickhouse.writer import DAY_TOTALS, ticks_to_decimal
 from streams.flags import NOT_MONOTONE, SUM_MISMATCH
 from streams.partition import Reckoning
@@ -27,73 +30,96 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
     """Encode every line to publish, whole, with all its areas; ``version`` is the next offset folded in."""
     for one in reckoned:
         totals = one.totals
-        shape = totals.shape
-        codes = one.codes
-        nation = shape.width - 1
+        nation = totals.shape.width - 1
         day = np.datetime64(one.day, "D").item().isoformat()
         for at in np.flatnonzero(one.publish).tolist():
             indicator, breakdown = one.names(at)
-            columns = np.flatnonzero(totals.said[at])
             rows = zip(
-                [codes[column] for column in columns.tolist()],
-                _or_none(totals.value[at, columns], totals.valued[at, columns]),
-                _or_none(totals.low[at, columns], totals.bounded[at, columns]),
-                _or_none(totals.high[at, columns], totals.bounded[at, columns]),
-                totals.reported[at, columns].tolist(),
-                totals.expected[at, columns].tolist(),
-                totals.cells[at, columns].tolist(),
+                totals.said[at].tolist(),
+                one.codes,
+                _or_none(totals.value[at], totals.valued[at]),
+                _or_none(totals.low[at], totals.bounded[at]),
+                _or_none(totals.high[at], totals.bounded[at]),
+                totals.reported[at].tolist(),
+                totals.expected[at].tolist(),
+                totals.cells[at].tolist(),
                 strict=True,
             )
-            status = RANKED[totals.rank[at, nation]] if totals.said[at, nation] else "M"
             value = encode_line(
                 one.day,
                 indicator,
                 breakdown,
                 version,
                 int(one.newest[at]),
-                status,
+                RANKED[totals.rank[at, nation]] if totals.said[at, nation] else "M",
                 FLAG_SETS[int(one.mismatch[at]) + 2 * int(one.falls[at])],
-                list(rows),
+                [row[1:] for row in rows if row[0]],
             )
             yield Line(f"{day}|{indicator}|{breakdown}".encode(), value)
 
 
-def _or_none(values: np.ndarray, valid: np.ndarray) -> list[int | None]:
+def _or_none(values: NDArray[np.int64], valid: NDArray[np.bool_]) -> list[int | None]:
+    if valid.all():
+        return list(values.tolist())
     return [value if ok else None for value, ok in zip(values.tolist(), valid.tolist(), strict=True)]
 
 
 def total_rows(reckoned: Sequence[Reckoning], version: int) -> pa.Table:
     """Give the changed rows of all lines in the columns of day_totals; ``version`` is the next offset folded in."""
-    parts = [part for one in reckoned if one.rows.any() for part in [_rows(one, version)]]
-    return pa.concat_tables(parts) if parts else DAY_TOTALS.empty_table()
+    picked = [(one, np.nonzero(one.rows)) for one in reckoned if one.rows.any()]
+    if not picked:
+        return DAY_TOTALS.empty_table()
+    indicators, breakdowns, areas = _Texts(), _Texts(), _Texts()
+    for one, (at, column) in picked:
+        names = [one.names(line) for line in range(len(one.totals.line))]
+        indicators.add([name for name, _ in names], at)
+        breakdowns.add([name for _, name in names], at)
+        areas.add(one.codes, column)
 
+    def joined(of: Callable[[Reckoning], NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([of(one)[place] for one, place in picked])
 
-def _rows(one: Reckoning, version: int) -> pa.Table:
-    totals = one.totals
-    at, column = np.nonzero(one.rows)
-    names = [one.names(line) for line in range(len(totals.line))]
-    codes = one.codes
-    count = len(at)
-    flags = one.mismatch[at] + 2 * one.falls[at].astype(np.int64)
-    valued, bounded = totals.valued[at, column], totals.bounded[at, column]
+    def by_line(of: Callable[[Reckoning], NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([of(one)[at] for one, (at, _) in picked])
+
+    valued, bounded = joined(lambda one: one.totals.valued), joined(lambda one: one.totals.bounded)
+    flags = by_line(lambda one: one.mismatch + 2 * one.falls.astype(np.int64))
+    count = len(valued)
     arrays = {
-        "bucket": pa.array(np.full(count, one.day, np.int32)).cast(pa.date32()),
-        "indicator": _taken([name for name, _ in names], at),
-        "area": _taken(codes, column),
-        "breakdown": _taken([name for _, name in names], at),
-        "value": ticks_to_decimal(totals.value[at, column], valued),
-        "min": ticks_to_decimal(totals.low[at, column], bounded),
-        "max": ticks_to_decimal(totals.high[at, column], bounded),
-        "areas_reported": pa.array(totals.reported[at, column]),
-        "areas_expected": pa.array(totals.expected[at, column]),
-        "cells": pa.array(totals.cells[at, column]),
-        "status": _taken(list(RANKED), totals.rank[at, column]),
+        "bucket": arrow(np.concatenate([np.full(len(at), one.day, np.int32) for one, (at, _) in picked]), pa.date32()),
+        "indicator": indicators.column(),
+        "area": areas.column(),
+        "breakdown": breakdowns.column(),
+        "value": ticks_to_decimal(joined(lambda one: one.totals.value), valued),
+        "min": ticks_to_decimal(joined(lambda one: one.totals.low), bounded),
+        "max": ticks_to_decimal(joined(lambda one: one.totals.high), bounded),
+        "areas_reported": arrow(joined(lambda one: one.totals.reported).astype(np.uint32), pa.uint32()),
+        "areas_expected": arrow(joined(lambda one: one.totals.expected).astype(np.uint32), pa.uint32()),
+        "cells": arrow(joined(lambda one: one.totals.cells).astype(np.uint32), pa.uint32()),
+        "status": pa.DictionaryArray.from_arrays(
+            arrow(joined(lambda one: one.totals.rank).astype(np.int32)), pa.array(list(RANKED), pa.string())
+        ),
         "flags": pa.array([FLAG_SETS[flag] for flag in flags.tolist()], pa.list_(pa.string())),
-        "version": pa.array(np.full(count, version, np.uint64)),
-        "updated_at": pa.array(one.newest[at]).cast(pa.timestamp("ms", "UTC")),
+        "version": arrow(np.full(count, version, np.uint64)),
+        "updated_at": arrow(by_line(lambda one: one.newest), pa.timestamp("ms", "UTC")),
     }
     return pa.table([arrays[field.name].cast(field.type) for field in DAY_TOTALS], schema=DAY_TOTALS)
 
 
-def _taken(texts: list[str], at: np.ndarray) -> pa.Array:
-    return pa.array(texts, pa.string()).take(pa.array(at.astype(np.int64)))
+class _Texts:
+    """A column of few distinct texts, gathered a part at a time."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._parts: list[NDArray[np.int32]] = []
+
+    def add(self, texts: Sequence[str], at: NDArray[np.int64]) -> None:
+        """Append ``texts[at]``."""
+        codes = [self._codes.setdefault(text, len(self._codes)) for text in texts]
+        self._parts.append(np.array(codes, np.int32)[at])
+
+    def column(self) -> pa.DictionaryArray:
+        """Give the column."""
+        return pa.DictionaryArray.from_arrays(
+            arrow(np.concatenate(self._parts)), pa.array(list(self._codes), pa.string())
+        )

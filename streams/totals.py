@@ -50,7 +50,7 @@ class Lines:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Areas:
-    """What areas report themselves, ``[lines, areas]``: provinces and VN last, before any roll-up."""
+    """``Own`` of some lines, ``[lines, areas]``: provinces, and VN last."""
 
     said: NDArray[np.bool_]
     valued: NDArray[np.bool_]
@@ -62,37 +62,53 @@ class _Areas:
 
 def reduce_lines(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> Lines:
     """Total ``lines`` (positions within the shape: indicator * breakdowns + breakdown) of a cube."""
-    own = _over_time(cube, shape, lines)
+    own = _refreshed(cube, shape, lines)
     if not shape.by_province:
         return _nation_only(shape, lines, own)
     return _by_province(cube, shape, lines, own)
 
 
-def _over_time(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
-    def gather(cells: NDArray[Any]) -> NDArray[Any]:
-        region = cells[shape.first_cell : shape.first_cell + shape.lines * shape.width * shape.slots]
-        return region.reshape(shape.lines, shape.width, shape.slots)[lines]
+def _refreshed(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
+    """Reduce over time what is stale of a shape, and give ``lines`` of it."""
+    pairs = slice(shape.first_touch, shape.first_touch + shape.lines * shape.width)
+    stale = np.flatnonzero(cube.stale[pairs])
+    if len(stale):
+        _reduce_over_time(cube, shape, stale)
+        cube.stale[pairs] = False
 
-    version, ticks, base, status = (gather(a) for a in (cube.version, cube.ticks, cube.base, cube.status))
-    present = version > 0
-    valued = present & (status != WITHDRAWN)
-    rank = np.where(valued, RANK[status], MISSING)
-    cells = valued.sum(axis=2)
+    def of_lines(values: NDArray[Any]) -> NDArray[Any]:
+        return values[pairs].reshape(shape.lines, shape.width)[lines]
+
+    own = cube.own
+    cells = of_lines(own.cells)
+    return _Areas(of_lines(own.said), cells > 0, of_lines(own.value), of_lines(own.base), cells, of_lines(own.rank))
+
+
+def _reduce_over_time(cube: Cube, shape: Shape, pairs: NDArray[np.int64]) -> None:
+    newest = cube.cells.runs(shape.first_cell + pairs * shape.slots, shape.slots)
+    present = newest.version > 0
+    valued = present & (newest.status != WITHDRAWN)
+    rank = np.where(valued, RANK[newest.status], MISSING)
+    at = shape.first_touch + pairs
+    own = cube.own
+    own.said[at] = present.any(axis=1)
+    own.cells[at] = valued.sum(axis=1)
     if shape.sums_over_time:
         # The ticks of a withdrawn cell are 0.
-        value, last_base, last_rank = ticks.sum(axis=2), base.sum(axis=2), rank.min(axis=2)
+        own.value[at], own.base[at] = newest.ticks.sum(axis=1), newest.base.sum(axis=1)
+        own.rank[at] = rank.min(axis=1)
     else:
-        value, last_base, last_rank = (_last(a, valued) for a in (ticks, base, rank))
-    return _Areas(present.any(axis=2), cells > 0, value, last_base, cells, last_rank)
+        own.value[at], own.base[at] = _last(newest.ticks, valued), _last(newest.base, valued)
+        own.rank[at] = _last(rank, valued)
 
 
 def _last(values: NDArray[Any], valued: NDArray[np.bool_]) -> NDArray[Any]:
-    slots = valued.shape[2]
+    slots = valued.shape[1]
     if slots == 1:
-        return values[:, :, 0]
-    last = slots - 1 - valued[:, :, ::-1].argmax(axis=2)
+        return values[:, 0]
+    last = slots - 1 - valued[:, ::-1].argmax(axis=1)
     # Where no slot has a value, argmax is 0 and the last slot's contents are of no account: the caller masks them.
-    return np.take_along_axis(values, last[:, :, None], axis=2)[:, :, 0]
+    return np.asarray(values[np.arange(len(last)), last])
 
 
 def _nation_only(shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:

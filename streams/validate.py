@@ -79,7 +79,8 @@ class Validator:
         return Judged(
             fetched.tp,
             fetched.opening,
-            block,
+            # What was decoded and what was refused is in the rows now; the bytes would double the memory of a flush.
+            dataclasses.replace(block, keys=[], values=[]),
             judged.accepted,
             judged.refused,
             observations,

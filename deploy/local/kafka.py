@@ -23,8 +23,8 @@ FOLDER = Path(__file__).with_suffix("")
 LIBS = CHECKOUT / ".gris" / "kafka" / "libs"
 JAVA_NEEDED = 17
 LAY_SECONDS = 600
-FORMAT_SECONDS = 60
-READY_SECONDS = 60
+FORMAT_SECONDS = 180
+READY_SECONDS = 180
 
 PROPERTIES = """\
 # Written by deploy/local/kafka.py at every start.

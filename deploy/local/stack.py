@@ -17,7 +17,7 @@ from schemas.errors import Fatal
 from schemas.settings import masked
 
 STARTED, RUNNING, FOUND = "started", "was running already", "is somebody else's and is used as it is"
-READY_SECONDS = 90
+READY_SECONDS = 180
 PROBE_SECONDS = 2.0
 STOP_SECONDS = {"feed": 10.0, "worker": 20.0, "clickhouse": 30.0, "kafka": 30.0}
 

@@ -54,7 +54,7 @@ PLACED = "(topic, partition, offset) IN (SELECT topic, partition, offset FROM {p
 PLACE_COLUMNS = "topic String, partition UInt32, offset UInt64"
 SIZES = "SELECT topic, partition, offset, length(raw) FROM rejected FINAL WHERE {placed}"
 RAW = "SELECT topic, partition, offset, reason, base64Encode(raw) FROM rejected FINAL WHERE {placed}"
-REFUSED = "SELECT topic, partition, offset, reason, field, detail, rules FROM rejected FINAL WHERE {placed}"
+REFUSED = "SELECT topic, partition, offset, reason, field, detail FROM rejected FINAL WHERE {placed}"
 STATEMENTS = """
 SELECT
     l.indicator, l.area, l.breakdown, l.time_period,
@@ -167,12 +167,11 @@ class Count:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """The verdict on a record, and the digest of the rules that gave it."""
+    """The verdict on a record."""
 
     reason: str
     field: str
     detail: str
-    rules: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -230,7 +229,10 @@ def statements(client: Client, cells: Iterable[Cell]) -> dict[Cell, Statement]:
     if not rows:
         return {}
     found = client.query(STATEMENTS.format(cells=table(CELL_COLUMNS, rows)), settings=SETTINGS)
-    return {(row[0], row[1], row[2], row[3]): Statement(row[4], *row[5], _instant(row[6])) for row in found}
+    return {
+        (indicator, area, breakdown, time_period): Statement(revision, said_at[0], said_at[1], _instant(said_ms))
+        for indicator, area, breakdown, time_period, revision, said_at, said_ms in found
+    }
 
 
 def _selected(selection: Selection) -> tuple[str, dict[str, object]]:

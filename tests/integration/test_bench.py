@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from deploy.benchmark.publish import publish
@@ -51,10 +52,11 @@ def test_a_small_bench_is_right_and_says_everything_in_its_json_file(tmp_path: P
     assert list(temporary.iterdir()) == []
 
 
-def test_a_wrong_result_is_named_and_has_no_speed(tmp_path: Path) -> None:
+def test_a_wrong_result_is_named_and_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.benchmark.publish.LIBRDKAFKA", "no_such_client")  # the other way to publish
     workload = Workload(5_000)
     with running(tmp_path / "stack") as bench:
-        publish(workload, bench.settings.kafka, lambda _: None)
+        assert publish(workload, bench.settings.kafka, lambda _: None) == "kafka-python"
         measures = measured(bench, workload.events, 1, lambda *_: None)
         bench.stop_workers()
         assert list(differences(bench, workload.expected)) == []

@@ -14,7 +14,7 @@ from deploy.local.ports import free_port, is_taken
 from deploy.local.process import identity, poll
 from deploy.topics import reachable
 
-DEADLINE = 120
+DEADLINE = 400  # a start has deadlines of its own, and says which part was late
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def states(environment: Mapping[str, str]) -> dict[str, str]:
 def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str]) -> None:
     """One life of a machine, as each step needs the state that the one before has left."""
     bare = gris(environment, "up", "--bare")
-    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.returncode == 0, bare.stderr
     assert "Kafka started" in bare.stdout
     assert reachable(environment["GRIS_KAFKA"])
     assert states(environment) == {"kafka": "ready", "clickhouse": "ready", "worker": "stopped", "feed": "stopped"}
@@ -60,7 +60,7 @@ def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str
     assert "./deploy/down" in elsewhere.stderr
 
     rest = gris(environment, "up", "--no-sample")
-    assert (rest.returncode, rest.stderr) == (0, "")
+    assert rest.returncode == 0, rest.stderr
     assert "Kafka was running already." in rest.stdout
     assert "Topics: all there." in rest.stdout
     assert f"http://127.0.0.1:{environment['GRIS_FEED_PORT']}/" in rest.stdout
@@ -73,7 +73,7 @@ def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str
         os.kill(pid, signal.SIGKILL)
     assert poll(lambda: not any(identity(pid or 0) for _, pid in before.values()), 20)
     again = gris(environment, "up", "--no-sample")
-    assert (again.returncode, again.stderr) == (0, "")
+    assert again.returncode == 0, again.stderr
 
     down = gris(environment, "down")
     assert down.returncode == 0

@@ -61,7 +61,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "value": ("Giá trị", "Value"),
     "unit": ("Đơn vị", "Unit"),
     "status": ("Trạng thái", "Status"),
-    "areas": ("Địa bàn đã báo cáo", "Areas reported"),
+    "areas": ("Địa bàn báo cáo", "Areas reported"),
     "updated": ("Cập nhật", "Updated"),
     "area": ("Địa bàn", "Area"),
     "min": ("Nhỏ nhất", "Least"),

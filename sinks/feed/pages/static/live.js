@@ -4,7 +4,7 @@ import { moment, page, read } from "./show.js";
 
 const state = document.getElementById("state");
 const RETRY_MS = 3000;
-const WATCH_MS = 10000;
+const WATCH_MS = 5000;
 
 /** The day in Viet Nam at an instant, as YYYY-MM-DD. */
 const localDay = (instant) => new Date(new Date(instant).getTime() + 7 * 3600 * 1000).toISOString().slice(0, 10);

@@ -1,0 +1,29 @@
+"""Whatever dies, hangs or is cut off while events come in: nothing is lost, nothing is doubled, every total is right.
+
+This is the short run of `gris bench faults`, with its seed fixed; the long ones are in deploy/docs/guarantees.md.
+"""
+
+from pathlib import Path
+
+from deploy.faults.run import Plan, run
+from deploy.faults.schedule import Kind
+
+KINDS = (
+    Kind.WORKER_KILLED_IN_FLUSH,
+    Kind.ZOMBIE,
+    Kind.DATABASE_KILLED,
+    Kind.BROKER_KILLED,
+    Kind.KAFKA_CUT,
+    Kind.KAFKA_ANSWER_LOST,
+    Kind.CLICKHOUSE_HALF_CLOSED,
+    Kind.CLICKHOUSE_ANSWER_LOST,
+)
+SEED = 11
+EVENTS = 60_000
+
+
+def test_one_fault_of_each_kind_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    outcome = run(tmp_path, Plan(SEED, len(KINDS), EVENTS, kinds=KINDS), print)
+    assert outcome.violations == ()
+    assert outcome.stored == EVENTS
+    assert {struck.fault.kind for struck in outcome.struck} == set(KINDS)
