@@ -20,7 +20,8 @@ from streams.announce import Messages
 from streams.guard import Guard
 from streams.health import Health
 from streams.metrics import Metrics
-from streams.partition import Partition, Reckoning
+from streams.partition import Partition
+from streams.reckon import Reckoning
 from streams.report import Line, lines, total_rows
 from streams.settings import WorkerSettings
 from streams.threads import Threads

@@ -1,5 +1,6 @@
 """What does not fit together in a `_T` line: parts that do not add up, a cumulative figure that falls. Pure."""
 
+import datetime as dt
 import itertools
 
 import numpy as np
@@ -11,6 +12,7 @@ from streams.totals import Lines
 
 SUM_MISMATCH = "SUM_MISMATCH"
 NOT_MONOTONE = "NOT_MONOTONE"
+EPOCH = dt.date(1970, 1, 1)
 
 
 def watches_sums(shape: Shape) -> bool:
@@ -43,22 +45,42 @@ def sum_mismatch(totals: Lines) -> NDArray[np.bool_]:
     return flagged
 
 
-class YearTotals:
-    """VN's totals of one cumulative indicator's `_T` line in the buckets of one year, in ticks by epoch day."""
-
-    __slots__ = ("_totals",)
+class Years:
+    """VN's totals of the `_T` lines of cumulative indicators, a year at a time: what NOT_MONOTONE compares."""
 
     def __init__(self) -> None:
-        self._totals: dict[int, int] = {}
+        self._years: dict[tuple[int, int], dict[int, int]] = {}
+        self._fallen: dict[tuple[int, int], set[int]] = {}
 
-    def note(self, day: int, total: int | None) -> None:
-        """Record the total of a bucket, None when nothing is reported."""
+    def __contains__(self, key: tuple[int, int]) -> bool:
+        """Whether an (indicator ordinal, year) is known."""
+        return key in self._years
+
+    def begin(self, indicator: int, year: int) -> None:
+        """Make an (indicator, year) known, with no total yet."""
+        self._years[indicator, year] = {}
+
+    def note(self, indicator: int, day: int, total: int | None) -> None:
+        """Record the total of a bucket (epoch day) in ticks, None when nothing is reported."""
+        key = (indicator, year_of(day))
+        self._fallen.pop(key, None)
         if total is None:
-            self._totals.pop(day, None)
+            self._years[key].pop(day, None)
         else:
-            self._totals[day] = total
+            self._years[key][day] = total
 
-    def fallen(self) -> set[int]:
-        """Name the buckets whose total is lower than that of the nearest earlier bucket that has one."""
-        ascending = sorted(self._totals.items())
-        return {day for (_, before), (day, now) in itertools.pairwise(ascending) if now < before}
+    def falls(self, indicator: int, day: int) -> bool:
+        """Whether the bucket's total is lower than that of the year's nearest earlier bucket that has one."""
+        return day in self.fallen((indicator, year_of(day)))
+
+    def fallen(self, key: tuple[int, int]) -> set[int]:
+        """Name the buckets of an (indicator, year) whose total is lower than the one before."""
+        if key not in self._fallen:
+            ascending = sorted(self._years[key].items())
+            self._fallen[key] = {day for (_, before), (day, now) in itertools.pairwise(ascending) if now < before}
+        return self._fallen[key]
+
+
+def year_of(day: int) -> int:
+    """Calendar year of an epoch day."""
+    return (EPOCH + dt.timedelta(days=day)).year

@@ -1,12 +1,10 @@
 """All that a worker knows of one partition: its place in the log, and the cubes of its buckets."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from schemas.catalogue import Catalogue, Indicator
 from schemas.partition import partition_for
@@ -14,53 +12,16 @@ from schemas.rules import Accepted, Block
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.tail import Key, LineKey
 from streams.cube import Cube, Statements
-from streams.flags import YearTotals, sum_mismatch, watches_sums
-from streams.layout import Layout, Shape, lay_out
+from streams.flags import Years, sum_mismatch, watches_sums, year_of
+from streams.layout import Layout, lay_out
 from streams.readback import statements_by_day
-from streams.totals import Lines, reduce_lines
-
-EPOCH = dt.date(1970, 1, 1)
-
-
-def year_of(day: int) -> int:
-    """Calendar year of an epoch day."""
-    return (EPOCH + dt.timedelta(days=day)).year
+from streams.reckon import Part, Reckoning, nation_totals, settle, total, touched_parts, whole_indicator
+from streams.totals import reduce_lines
 
 
 def held_by(catalogue: Catalogue, agency: str, partition: int, partitions: int) -> list[Indicator]:
     """Name an agency's indicators whose events lie in one partition of its topic."""
     return [i for i in catalogue.owned_by(agency) if partition_for(i.code.encode(), partitions) == partition]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reckoning:
-    """Totals of some lines of one cube, ready to be written.
-
-    ``publish`` picks the lines to write; ``rows`` (lines by areas) the rows of them that changed. ``mismatch`` and
-    ``falls`` are the two flags of each line; ``newest`` is the broker time (ms) of the newest record in each.
-    """
-
-    day: int
-    layout: Layout
-    totals: Lines
-    publish: NDArray[np.bool_]
-    rows: NDArray[np.bool_]
-    mismatch: NDArray[np.bool_]
-    falls: NDArray[np.bool_]
-    newest: NDArray[np.int64]
-
-    @property
-    def codes(self) -> list[str]:
-        """Area codes, by column."""
-        areas = self.layout.map.areas if self.totals.shape.by_province else (self.layout.map.nation,)
-        return [area.code for area in areas]
-
-    def names(self, at: int) -> tuple[str, str]:
-        """Name the indicator and breakdown of a line."""
-        shape = self.totals.shape
-        line = int(self.totals.line[at])
-        indicator = shape.indicators[line // shape.breakdowns]
-        return indicator.code, indicator.breakdowns[line % shape.breakdowns]
 
 
 class Partition:
@@ -85,7 +46,7 @@ class Partition:
         self._catalogue = catalogue
         self._indicators = held_by(catalogue, agency, start.partition, start.partitions)
         self._layouts: dict[int, Layout] = {}
-        self._years: dict[tuple[int, int], YearTotals] = {}
+        self._years = Years()
         self._flipped: set[tuple[int, int]] = set()
         self._uses = uses
         self._cumulative = np.zeros(len(catalogue.indicators) + 1, np.bool_)
@@ -124,8 +85,8 @@ class Partition:
         written: dict[LineKey, set[str]] = {}
         for one in reckoned:
             codes = one.codes
-            for at, rows in enumerate(one.rows):
-                line = (one.day, *one.names(at))
+            for at, (day, rows) in enumerate(zip(one.days.tolist(), one.rows, strict=True)):
+                line = (day, *one.names(at))
                 if line in self.restoring:
                     written[line] = {codes[column] for column in np.flatnonzero(rows).tolist()}
         return [
@@ -154,7 +115,7 @@ class Partition:
     def _unknown_years(self, said: Iterable[tuple[int, int]]) -> dict[int, list[Indicator]]:
         pairs = {(indicator, year_of(day)) for indicator, day in set(said)}
         unknown: dict[int, list[Indicator]] = {}
-        for indicator, year in sorted(pairs - self._years.keys()):
+        for indicator, year in sorted(pair for pair in pairs if pair not in self._years):
             unknown.setdefault(year, []).append(self._catalogue.indicators[indicator])
         return unknown
 
@@ -174,17 +135,15 @@ class Partition:
     def load_year(self, year: int, indicators: Sequence[Indicator], cells: pa.Table) -> None:
         """Take VN's totals of cumulative ``indicators`` in all buckets of ``year`` from their stored cells."""
         for indicator in indicators:
-            self._years[indicator.ordinal, year] = YearTotals()
-        wanted = {indicator.ordinal for indicator in indicators}
+            self._years.begin(indicator.ordinal, year)
+        parts: list[Part] = []
         for day, said in statements_by_day(self._catalogue, self._indicators, cells):
             cube = self._cube_of(day)
             cube.load(said, self.flushed)
-            for shape in cube.layout.shapes:
-                lines = np.array(
-                    [n * shape.breakdowns for n, i in enumerate(shape.indicators) if i.ordinal in wanted], np.int64
-                )
-                if shape.cumulative and len(lines):
-                    self._note_year(day, reduce_lines(cube, shape, lines))
+            parts += [whole_indicator(cube, indicator.ordinal) for indicator in indicators]
+        for some, lines in total(parts):
+            for one in nation_totals(some, lines):
+                self._years.note(*one)
 
     def evictable(self) -> list[Cube]:
         """Name the cubes that ClickHouse can give back: stored to the last record, and with no total outstanding."""
@@ -246,25 +205,15 @@ class Partition:
 
         Lines of which only a flag changed, through another bucket, are left: ``fallen_elsewhere`` names their days.
         """
-        touched = [
-            (cube, shape, marks)
-            for cube in self.cubes.values()
-            if cube.touched.any()
-            for shape in cube.layout.shapes
-            if (marks := _marks(cube, shape)).any()
-        ]
-        totals = [reduce_lines(cube, shape, _lines_to_total(shape, marks)) for cube, shape, marks in touched]
-        before = self._fallen()
-        for (cube, shape, _), lines in zip(touched, totals, strict=True):
-            if shape.cumulative:
-                self._note_year(cube.day, lines)
-        flipped = {key: days ^ before.get(key, set()) for key, days in self._fallen().items()}
-        self._flipped = {(indicator, day) for (indicator, _), days in flipped.items() for day in days}
-        reckoned = []
-        for (cube, shape, marks), lines in zip(touched, totals, strict=True):
-            reckoned.append(self._settle(cube, shape, lines, marks))
-            marks[:] = False
-        return reckoned
+        touched = [cube for cube in self.cubes.values() if cube.touched.any()]
+        totals = total([part for cube in touched for part in touched_parts(cube)])
+        said = [one for parts, lines in totals if lines.shape.cumulative for one in nation_totals(parts, lines)]
+        keys = {(indicator, year_of(day)) for indicator, day, _ in said}
+        before = {key: self._years.fallen(key) for key in keys}
+        for indicator, day, ticks in said:
+            self._years.note(indicator, day, ticks)
+        self._flipped = {(key[0], day) for key in keys for day in before[key] ^ self._years.fallen(key)}
+        return [settle(parts, lines, self._years, self._flipped, self.newest) for parts, lines in totals]
 
     def fallen_elsewhere(self) -> set[int]:
         """Name the days whose lines must be written only because a flag of theirs changed."""
@@ -272,69 +221,13 @@ class Partition:
 
     def reckon_flipped(self) -> list[Reckoning]:
         """Total the lines that ``fallen_elsewhere`` speaks of; their buckets must be in memory."""
-        reckoned = []
-        for indicator, day in sorted(self._flipped):
-            cube = self.cubes[day]
-            shape = next(s for s in cube.layout.shapes if any(i.ordinal == indicator for i in s.indicators))
-            at = [i.ordinal for i in shape.indicators].index(indicator)
-            lines = np.arange(at * shape.breakdowns, (at + 1) * shape.breakdowns)
-            marks = np.zeros((shape.lines, shape.width), np.bool_)
-            reckoned.append(self._settle(cube, shape, reduce_lines(cube, shape, lines), marks))
-        self._flipped = set()
-        return reckoned
-
-    def _settle(self, cube: Cube, shape: Shape, totals: Lines, marks: NDArray[np.bool_]) -> Reckoning:
-        """Add flags to totals; choose the lines and rows to write: those touched, and all rows where a flag changed."""
-        lines = totals.line
-        width, columns = shape.width, totals.value.shape[1]
-        touched = marks[lines]
-        mismatch = np.zeros(len(lines), np.bool_)
-        altered = np.zeros(len(lines), np.bool_)
-        if watches_sums(shape):
-            first = slice(0, None, shape.breakdowns)
-            mismatch[first] = sum_mismatch(totals)
-            known = cube.mismatch[shape.first_line + lines]
-            altered = mismatch != known
-            cube.mismatch[shape.first_line + lines] = mismatch
-        falls = np.zeros(len(lines), np.bool_)
-        if shape.cumulative:
-            year = year_of(cube.day)
-            for at, line in enumerate(lines.tolist()):
-                if line % shape.breakdowns == 0:
-                    ordinal = shape.indicators[line // shape.breakdowns].ordinal
-                    falls[at] = cube.day in self._years[ordinal, year].fallen()
-                    if (ordinal, cube.day) in self._flipped:
-                        altered[at] = True
-                        self._flipped.discard((ordinal, cube.day))
-        rows = np.zeros((len(lines), columns), np.bool_)
-        rows[:, :width] = touched
-        if shape.by_province:
-            regions = np.array(cube.layout.map.region_of)
-            for region in range(columns - width):
-                rows[:, width + region] = touched[:, :-1][:, regions == region].any(axis=1)
-            rows[:, width - 1] |= touched.any(axis=1)
-        rows |= altered[:, None]
-        rows &= totals.said
-        newest = cube.newest[shape.first_line + lines]
-        newest = np.where(newest == 0, self.newest, newest)
-        return Reckoning(cube.day, cube.layout, totals, touched.any(axis=1) | altered, rows, mismatch, falls, newest)
-
-    def _note_year(self, day: int, totals: Lines) -> None:
-        shape = totals.shape
-        nation = shape.width - 1
-        for at, line in enumerate(totals.line.tolist()):
-            if line % shape.breakdowns == 0:
-                ordinal = shape.indicators[line // shape.breakdowns].ordinal
-                total = int(totals.value[at, nation]) if totals.valued[at, nation] else None
-                self._years[ordinal, year_of(day)].note(day, total)
-
-    def _fallen(self) -> dict[tuple[int, int], set[int]]:
-        return {key: totals.fallen() for key, totals in self._years.items()}
+        parts = [whole_indicator(self.cubes[day], indicator) for indicator, day in sorted(self._flipped)]
+        return [settle(some, lines, self._years, self._flipped, self.newest) for some, lines in total(parts)]
 
     def _mark_flags(self, cube: Cube) -> None:
         for shape in cube.layout.shapes:
             if watches_sums(shape) and cube.stale[shape.first_touch :][: shape.lines * shape.width].any():
-                totals = reduce_lines(cube, shape, np.arange(shape.lines))
+                totals = reduce_lines([(cube, np.arange(shape.lines))], shape)
                 flags = cube.mismatch[shape.first_line : shape.first_line + shape.lines]
                 flags[:: shape.breakdowns] = sum_mismatch(totals)
 
@@ -346,19 +239,3 @@ class Partition:
         cube = Cube(layout, day)
         cube.used = next(self._uses)
         return cube
-
-
-def _marks(cube: Cube, shape: Shape) -> NDArray[np.bool_]:
-    """Return a view ``[lines, areas]`` of the cube's marks for a shape."""
-    return cube.touched[shape.first_touch : shape.first_touch + shape.lines * shape.width].reshape(
-        shape.lines, shape.width
-    )
-
-
-def _lines_to_total(shape: Shape, marks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Name the touched lines; with all breakdowns of their indicators where sums are compared."""
-    touched = np.flatnonzero(marks.any(axis=1))
-    if not watches_sums(shape):
-        return touched
-    indicators = np.unique(touched // shape.breakdowns)
-    return np.asarray((indicators[:, None] * shape.breakdowns + np.arange(shape.breakdowns)).ravel())

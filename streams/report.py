@@ -12,7 +12,7 @@ from schemas.codec_lines import encode_line
 from schemas.columns import arrow
 from sinks.clickhouse.writer import DAY_TOTALS, ticks_to_decimal
 from streams.flags import NOT_MONOTONE, SUM_MISMATCH
-from streams.partition import Reckoning
+from streams.reckon import Reckoning
 from streams.totals import RANKED
 
 FLAG_SETS: tuple[list[str], ...] = ([], [SUM_MISMATCH], [NOT_MONOTONE], [SUM_MISMATCH, NOT_MONOTONE])
@@ -31,7 +31,7 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
     for one in reckoned:
         totals = one.totals
         nation = totals.shape.width - 1
-        day = np.datetime64(one.day, "D").item().isoformat()
+        days = one.days.tolist()
         for at in np.flatnonzero(one.publish).tolist():
             indicator, breakdown = one.names(at)
             rows = zip(
@@ -46,7 +46,7 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
                 strict=True,
             )
             value = encode_line(
-                one.day,
+                days[at],
                 indicator,
                 breakdown,
                 version,
@@ -55,7 +55,7 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
                 FLAG_SETS[int(one.mismatch[at]) + 2 * int(one.falls[at])],
                 [row[1:] for row in rows if row[0]],
             )
-            yield Line(f"{day}|{indicator}|{breakdown}".encode(), value)
+            yield Line(f"{np.datetime64(days[at], 'D')}|{indicator}|{breakdown}".encode(), value)
 
 
 def _or_none(values: NDArray[np.int64], valid: NDArray[np.bool_]) -> list[int | None]:
@@ -86,7 +86,7 @@ def total_rows(reckoned: Sequence[Reckoning], version: int) -> pa.Table:
     flags = by_line(lambda one: one.mismatch + 2 * one.falls.astype(np.int64))
     count = len(valued)
     arrays = {
-        "bucket": arrow(np.concatenate([np.full(len(at), one.day, np.int32) for one, (at, _) in picked]), pa.date32()),
+        "bucket": arrow(by_line(lambda one: one.days).astype(np.int32), pa.date32()),
         "indicator": indicators.column(),
         "area": areas.column(),
         "breakdown": breakdowns.column(),

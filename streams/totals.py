@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.catalogue import Rollup
+from schemas.catalogue import AreaMap, Rollup
 from schemas.codec import STATUSES
 from streams.cube import Cube
 from streams.layout import Shape
@@ -59,13 +59,24 @@ class _Areas:
     cells: NDArray[np.int64]
     rank: NDArray[np.uint8]
 
+    @classmethod
+    def joined(cls, parts: Sequence["_Areas"]) -> "_Areas":
+        return cls(
+            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls))
+        )
 
-def reduce_lines(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> Lines:
-    """Total ``lines`` (positions within the shape: indicator * breakdowns + breakdown) of a cube."""
-    own = _refreshed(cube, shape, lines)
+
+def reduce_lines(parts: Sequence[tuple[Cube, NDArray[np.int64]]], shape: Shape) -> Lines:
+    """Total lines of one shape in cubes of one map.
+
+    ``parts`` gives for each cube the positions of lines within the shape: indicator * breakdowns + breakdown.
+    """
+    areas = [_refreshed(cube, shape, lines) for cube, lines in parts]
+    own = areas[0] if len(areas) == 1 else _Areas.joined(areas)
+    lines = np.concatenate([lines for _, lines in parts])
     if not shape.by_province:
         return _nation_only(shape, lines, own)
-    return _by_province(cube, shape, lines, own)
+    return _by_province(parts[0][0].layout.map, shape, lines, own)
 
 
 def _refreshed(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
@@ -131,8 +142,7 @@ def _nation_only(shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
     )
 
 
-def _by_province(cube: Cube, shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
-    map_ = cube.layout.map
+def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
     nation = shape.width - 1
     groups = [np.arange(nation)]
     groups += [np.flatnonzero(np.array(map_.region_of) == region) for region in range(len(map_.regions))]

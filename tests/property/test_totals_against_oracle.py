@@ -19,7 +19,8 @@ from schemas.period import parse
 from schemas.rules import Accepted, Block
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.queries import CELL_COLUMNS
-from streams.partition import EPOCH, Partition
+from streams.flags import EPOCH
+from streams.partition import Partition
 from streams.report import lines, total_rows
 from tests.support import oracle
 from tests.support.small_catalogue import FIGURES, provinces_on, write_catalogue
