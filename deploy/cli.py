@@ -24,6 +24,7 @@ COMMANDS = {
     "check": ("sinks.cli", "check", "Prove that nothing is lost, doubled or added up wrongly."),
     "rejects": ("sinks.rejects_cli", "rejects", "Look at what was refused: list, show, count."),
     "replay": ("deploy.replay_cli", "replay", "Publish refused records again, once they would be accepted."),
+    "rebuild": ("deploy.rebuild.cli", "rebuild", "Make totals, or everything, once more, and prove it equal."),
     "bench": ("deploy.benchmark.cli", "bench", "Measure how fast events get in, and that they are right."),
 }
 

@@ -14,9 +14,10 @@ from structlog.typing import Processor
 from schemas.errors import Fatal
 
 # Libraries that tell at INFO what only their authors need.
-QUIET = ("kafka", "aiokafka", "faust", "mode", "clickhouse_connect", "urllib3", "uvicorn.access", "asyncio")
-# kafka-python warns when its loop was held up for 0.1 s, which says that the machine is busy and nothing else.
-MUTE = ("kafka.net.selector",)
+QUIET = ("faust", "mode", "urllib3", "uvicorn.access", "asyncio")
+# Clients that write a line for every attempt to reach a server that is away: we tell of an obstacle once, and of its
+# end. kafka-python also warns when its loop was held up for 0.1 s, which says that the machine is busy.
+MUTE = ("kafka", "aiokafka", "clickhouse_connect")
 FORMS = ("json", "text")
 
 
@@ -60,4 +61,4 @@ def configure() -> None:
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
         for name in MUTE:
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)

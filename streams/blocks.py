@@ -30,6 +30,8 @@ for _name, _wanted in SUPPORTED.items():
             " Install deploy/requirements.txt, or port streams/blocks.py and run tests/integration/test_blocks.py."
         )
 
+FETCH_WAIT_MS = 100
+
 log = structlog.get_logger(__name__)
 
 
@@ -108,6 +110,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Faust ties this to its own transactions; an aborted record must not be delivered to us either.
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - not a parameter of Faust
+        # The broker answers a connection's requests in turn: behind an idle fetch of Faust's 1.5 s all others wait.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - not a parameter of Faust
         return consumer
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.errors import GroupIdNotFoundError, KafkaError, UnknownTopicOrPartitionError
 
 from schemas.errors import Fatal, Retry
 
@@ -53,6 +53,30 @@ def identities(bootstrap: str, topics: Sequence[str]) -> dict[str, Identity]:
                 " would judge them by another clock. Set it to LogAppendTime with kafka-configs.sh --alter."
             )
     return {topic: Identity(str(found[topic]["topic_id"]), len(found[topic]["partitions"])) for topic in topics}
+
+
+def members(bootstrap: str, group: str) -> list[str]:
+    """Name the members of a consumer group: static ones by the name they chose. Raises Retry.
+
+    A static member that ended is still there until its session times out.
+    """
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap, bootstrap_timeout_ms=TIMEOUT_MS, request_timeout_ms=TIMEOUT_MS
+        )
+    except KafkaError as error:
+        raise Retry(f"No Kafka broker answers at {bootstrap}; is it running, and is GRIS_KAFKA right?") from error
+    try:
+        found = admin.describe_groups([group])[group]
+    except KafkaError as error:
+        raise Retry(
+            f"The Kafka broker at {bootstrap} did not describe the group {group}: {type(error).__name__}."
+        ) from error
+    finally:
+        admin.close()
+    if found["error"] and GroupIdNotFoundError.__name__ not in found["error"]:
+        raise Retry(f"The Kafka broker at {bootstrap} did not describe the group {group}: {found['error']}.")
+    return sorted(member.get("group_instance_id") or member["member_id"] for member in found["members"])
 
 
 def _missing(topics: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
+SLOW_SECONDS = 10.0
+"""How long something may take until that, too, is told as an obstacle: whoever is asked may be hanging."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,19 +42,33 @@ class Health:
         Once the worker stops for a fault, nothing more is begun: the fault is raised instead.
         """
         pause = FIRST_PAUSE
-        while True:
-            if self.fatal is not None:
-                raise self.fatal
-            try:
-                result = await call()
-            except Retry as obstacle:
-                if self.obstacles.get(doing) != str(obstacle):
-                    log.warning("obstacle", doing=doing, what=str(obstacle), remedy="it is tried again by itself")
-                self.obstacles[doing] = str(obstacle)
+        try:
+            while True:
+                if self.fatal is not None:
+                    raise self.fatal
+                slow = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._tell_slow, doing)
+                try:
+                    result = await call()
+                except Retry as obstacle:
+                    self._tell(doing, str(obstacle))
+                else:
+                    if doing in self.obstacles:
+                        log.info("obstacle_gone", doing=doing)
+                    return result
+                finally:
+                    slow.cancel()
                 # The jitter keeps several workers from calling a recovering server in step.
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
                 pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                if self.obstacles.pop(doing, None):
-                    log.info("obstacle_gone", doing=doing)
-                return result
+        finally:
+            self.obstacles.pop(doing, None)
+
+    def _tell(self, doing: str, what: str) -> None:
+        if self.obstacles.get(doing) != what:
+            log.warning("obstacle", doing=doing, what=what, remedy="it is tried again by itself")
+        self.obstacles[doing] = what
+
+    def _tell_slow(self, doing: str) -> None:
+        # A reason that is known already says more than the time that passes.
+        if doing not in self.obstacles:
+            self._tell(doing, f"no answer within {SLOW_SECONDS:.0f} s: is it up, and can it be reached from here?")

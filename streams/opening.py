@@ -23,6 +23,9 @@ from streams.metrics import Metrics
 from streams.partition import held_by
 from streams.threads import Threads
 
+ASKING_ENDS = "asking Kafka for the ends of the logs"
+WATCH_SECONDS = 5.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -79,7 +82,7 @@ class Opener:
                     "reading the ledger", lambda: self._threads.database(self._starts, tps)
                 )
             if tps:
-                begins, ends = await self._health.persist("asking for the logs' ends", lambda: consumer.ends(tps))
+                begins, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
                 openings = consumer.reserve(tps)
                 for tp in tps:
                     _in_log(starts[tp], begins[tp], ends[tp])
@@ -88,12 +91,19 @@ class Opener:
                 await self._health.persist("seeking in the logs", lambda: consumer.open(offsets, openings))
             self._health.opened = True
             log.info("partitions_opened", partitions=len(tps))
+            await self._watch(consumer, tps)
         except Fatal as fatal:
             await consumer.hooks.fatal(fatal)
         except Exception as error:
             # Nobody awaits this task: what it cannot do must stop the process, not leave it idle.
             log.exception("unexpected")
             await consumer.hooks.fatal(Fatal(f"Partitions could not be opened ({type(error).__name__}); see the log."))
+
+    async def _watch(self, consumer: Consumer, tps: Sequence[TP]) -> None:
+        """Ask Kafka something for ever: a fetch that brings nothing does not tell whether the broker is away."""
+        while tps:
+            await asyncio.sleep(WATCH_SECONDS)
+            await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}

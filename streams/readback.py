@@ -17,7 +17,7 @@ from streams.totals import WITHDRAWN
 def statements_by_day(
     catalogue: Catalogue, indicators: Sequence[Indicator], cells: pa.Table
 ) -> Iterator[tuple[int, Statements]]:
-    """Turn the rows of ``queries.cells`` into statements, a day (epoch) at a time, in ascending order.
+    """Turn the rows of ``queries.cells`` into statements, a day (epoch) at a time, in ascending order, never none.
 
     A cell for which the catalogue of today has no place (its indicator left, its code was dropped, its area is not in
     the map, it is of another frequency than the indicator's, or a province's where only the nation reports) has no line
@@ -57,6 +57,8 @@ def statements_by_day(
         kept = (ordinal[rows] >= 0) & (breakdown[rows] >= 0) & (frequency[rows] == wanted[rows])
         kept &= (area == nation) | ((area >= 0) & (area < nation) & (by_province[rows] > 0))
         rows, area = rows[kept], area[kept]  # noqa: PLW2901 - the same rows, less the unknown
+        if not len(rows):
+            continue
         yield (
             one,
             Statements(

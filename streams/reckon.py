@@ -18,7 +18,7 @@ from streams.totals import Lines, reduce_lines
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """What of a shape of a cube is to be totalled: ``lines``, positions in the shape; ``touched``, ``[lines, areas]``."""
+    """What of a shape of a cube is to be totalled: ``lines`` by position in it, ``touched`` ``[lines, areas]``."""
 
     cube: Cube
     shape: Shape

@@ -58,6 +58,12 @@ def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:
             yield Line(f"{np.datetime64(days[at], 'D')}|{indicator}|{breakdown}".encode(), value)
 
 
+def empty_line(day: int, indicator: str, breakdown: str, version: int, newest_ms: int) -> Line:
+    """Encode a line (``day`` is the epoch day of its bucket) of which nothing is said any more."""
+    key = f"{np.datetime64(day, 'D')}|{indicator}|{breakdown}".encode()
+    return Line(key, encode_line(day, indicator, breakdown, version, newest_ms, "M", [], []))
+
+
 def _or_none(values: NDArray[np.int64], valid: NDArray[np.bool_]) -> list[int | None]:
     if valid.all():
         return list(values.tolist())

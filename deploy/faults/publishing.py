@@ -56,9 +56,7 @@ class Publishing(threading.Thread):
     def run(self) -> None:
         """Publish; ``error`` tells why it ended early."""
         try:
-            with Publisher(
-                PublisherSettings(kafka=self._servers, schema_id=1), deadline=PATIENCE_SECONDS
-            ) as publisher:
+            with Publisher(PublisherSettings(kafka=self._servers, schema_id=1), deadline=PATIENCE_SECONDS) as publisher:
                 for records in self._slices():
                     if not self._may_send(len(records)):
                         return

@@ -149,23 +149,29 @@ def _compare(
         sides.setdefault(row[:4], {})[row[-2]] = row[4:-2]
     if len(rows) == 2 * SHOWN:
         sides.popitem()  # the limit may have cut its other side off
-    found = [difference for key, both in sides.items() for difference in _differences(key, both)]
+    found = [
+        difference
+        for (bucket, *place), both in sides.items()
+        for difference in differences((str(bucket), *place), both.get(1), both.get(-1))
+    ]
     return rows[0][-1] if rows else 0, found
 
 
-def _differences(key: tuple[Any, ...], both: dict[int, tuple[Any, ...]]) -> Iterator[Difference]:
-    bucket, indicator, breakdown, area = key
-    expected = next((row for side, row in both.items() if side > 0), None)
-    found = next((row for side, row in both.items() if side < 0), None)
-    place = (str(bucket), indicator, breakdown, area)
+def differences(
+    place: tuple[str, ...], expected: Sequence[Any] | None, found: Sequence[Any] | None
+) -> Iterator[Difference]:
+    """Set two rows against each other, column by column in the order of COLUMNS; None is no row.
+
+    ``place`` is bucket, indicator, breakdown and area.
+    """
+    bucket, indicator, breakdown, area = place
     if expected is None or found is None:
-        yield Difference(
-            *place, "row", "no row" if expected is None else "a row", "no row" if found is None else "a row"
-        )
+        there = ("no row" if row is None else "a row" for row in (expected, found))
+        yield Difference(bucket, indicator, breakdown, area, "row", *there)
         return
     for name, should, does in zip(COLUMNS, expected, found, strict=True):
         if should != does:
-            yield Difference(*place, name, _shown(should), _shown(does))
+            yield Difference(bucket, indicator, breakdown, area, name, _shown(should), _shown(does))
 
 
 def _shown(value: object) -> str:

@@ -37,6 +37,19 @@ SELECT DISTINCT toInt32(bucket)
 FROM observations
 WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset < {below:UInt64}
 """
+NEWEST = """
+SELECT toUnixTimestamp64Milli(max(received_at))
+FROM observations
+WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset < {below:UInt64}
+"""
+TOTAL_DAYS = "SELECT DISTINCT toInt32(bucket) FROM day_totals WHERE indicator IN {indicators:Array(String)}"
+TOTALS = """
+SELECT
+    bucket, indicator, area, breakdown,
+    value, min, max, areas_reported, areas_expected, cells, status, flags
+FROM day_totals FINAL
+WHERE indicator IN {indicators:Array(String)} AND bucket IN {days:Array(Date)}
+"""
 TEXT = pa.dictionary(pa.int32(), pa.string())
 CELL_COLUMNS = pa.schema(
     [
@@ -83,3 +96,23 @@ def cells(
         "indicators": list(indicators),
     }
     return client.arrow(CELLS, given)
+
+
+def newest(client: Client, topic: str, partition: int, below_offset: int) -> int:
+    """Return the broker time (ms) of the partition's newest statement below an offset; 0 for none."""
+    given = {"topic": topic, "partition": partition, "below": below_offset}
+    return int(client.query(NEWEST, given)[0][0])
+
+
+def total_days(client: Client, indicators: Sequence[str]) -> list[int]:
+    """Name the days (epoch days) of which totals of ``indicators`` are stored, in no order. Raises Retry or Fatal."""
+    return [row[0] for row in client.query(TOTAL_DAYS, {"indicators": list(indicators)})]
+
+
+def totals(client: Client, indicators: Sequence[str], days: Sequence[int]) -> pa.Table:
+    """Return the rows of day_totals of ``indicators`` on ``days`` (epoch days), without version and updated_at.
+
+    In no order. Raises Retry or Fatal.
+    """
+    given = {"indicators": list(indicators), "days": [EPOCH + dt.timedelta(days=int(day)) for day in days]}
+    return client.arrow(TOTALS, given)

@@ -1,4 +1,4 @@
-"""What a crash left behind the ledger: rows and totals of a flush that was begun and not finished."""
+"""What nothing accounts for: what a flush that was cut off left behind the ledger, and totals of what left."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -38,6 +38,13 @@ SUPERFLUOUS = (
     "version <= {version:UInt64}"
     " AND tuple(toInt32(bucket), indicator, breakdown, area) IN {keys:Array(Tuple(Int32, String, String, String))}"
 )
+
+UNKNOWN_TOTALS = """
+SELECT toInt32(bucket), toString(indicator), toString(breakdown), toString(area) FROM day_totals FINAL
+WHERE indicator NOT IN {indicators:Array(String)}
+ORDER BY ALL
+"""
+DELETE_UNKNOWN = "DELETE FROM day_totals WHERE indicator NOT IN {indicators:Array(String)}"
 
 
 def highest_version(client: Client, indicators: Sequence[str]) -> int:
@@ -94,3 +101,14 @@ def delete_totals(client: Client, keys: Sequence[Key], version: int) -> None:
     for at in range(0, len(keys), KEYS_AT_ONCE):
         given = {"keys": list(keys[at : at + KEYS_AT_ONCE]), "version": version}
         client.command(f"DELETE FROM day_totals WHERE {SUPERFLUOUS}", given, AT_ONCE)  # noqa: S608 - our own names
+
+
+def unknown_totals(client: Client, known: Sequence[str]) -> list[Key]:
+    """Name the rows of day_totals of indicators that are not among ``known``, in order. Raises Retry or Fatal."""
+    rows = client.query(UNKNOWN_TOTALS, {"indicators": list(known)})
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def delete_unknown_totals(client: Client, known: Sequence[str]) -> None:
+    """Delete the rows of day_totals of indicators that are not among ``known``. Raises Retry or Fatal."""
+    client.command(DELETE_UNKNOWN, {"indicators": list(known)}, AT_ONCE)

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from deploy.local.ports import free_port
 from schemas.catalogue import Catalogue
@@ -74,7 +74,7 @@ def figures(yesterday: str) -> list[Event]:
 def wide_figures(catalogue: Catalogue, day: dt.date) -> list[Event]:
     """State figures whose sum has sixteen digits."""
     return [
-        event(WIDE, province.code, f"{day}T{hour}:00:00/PT1H", 9_999_999_999.9995)
+        event(WIDE, province.code, f"{day}T{hour}:00:00/PT1H", 9_999_999_999.9998)
         for province in catalogue.map_on(day).provinces
         for hour in ("01", "02")
     ]
@@ -105,22 +105,32 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+def new_context(browser: Browser) -> BrowserContext:
+    """Make a profile of its own, far from Viet Nam and from its language."""
+    return browser.new_context(locale="de-DE", timezone_id="Pacific/Auckland", reduced_motion="reduce")
+
+
+@pytest.fixture(scope="package")
+def first_tab(board: Board, browser: Browser) -> Iterator[Tab]:
+    """Keep one tab for all tests: a new one costs a process."""
+    with new_context(browser) as context:
+        yield Tab(context.new_page(), board.url)
+
+
 @pytest.fixture
-def open_tab(board: Board, browser: Browser) -> Iterator[OpenTab]:
-    """Open tabs far from Viet Nam; at the end of the test none of them may have a fault."""
+def open_tab(board: Board, browser: Browser, first_tab: Tab) -> Iterator[OpenTab]:
+    """Open tabs, ``fresh`` ones where a test changes more than the window; in the end none may have a fault."""
     tabs: list[Tab] = []
     with contextlib.ExitStack() as closing:
 
-        def opened(path: str, *, width: int = 1280) -> Tab:
-            context = browser.new_context(
-                viewport={"width": width, "height": 900},
-                reduced_motion="reduce",
-                locale="de-DE",
-                timezone_id="Pacific/Auckland",
-            )
-            closing.callback(context.close)
-            tab = Tab(context.new_page(), board.url)
+        def opened(path: str, *, width: int = 1280, fresh: bool = False) -> Tab:
+            if fresh or first_tab in tabs:
+                tab = Tab(closing.enter_context(new_context(browser)).new_page(), board.url)
+            else:
+                tab = first_tab
+                tab.faults.clear()
             tabs.append(tab)
+            tab.page.set_viewport_size({"width": width, "height": 900})
             tab.go(path)
             return tab
 

@@ -52,7 +52,7 @@ def test_the_columns_are_named(open_tab: OpenTab) -> None:
 def test_a_figure_with_more_digits_than_a_double_is_shown_to_the_last_one(open_tab: OpenTab) -> None:
     page = open_tab(f"/?day={YESTERDAY}&lang=en").page
 
-    expect(rows_of(page, WIDE).locator(".figure")).to_have_text("679,999,999,999.9660")
+    expect(rows_of(page, WIDE).locator(".figure")).to_have_text("679,999,999,999.9864")
 
 
 def test_a_flag_a_withdrawn_figure_and_one_never_stated_are_said_in_words(open_tab: OpenTab) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import fastavro
 import httpx
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.sending import Record, of_event, send
@@ -114,7 +114,8 @@ def test_hostile_records_are_refused_with_their_bytes_and_the_good_ones_around_t
 
     where = f"topic = '{ACCIDENTS}' AND offset >= {first} AND offset < {first + len(records)}"
     rows = stack.query(
-        "SELECT offset, reason, length(raw), lower(hex(SHA256(raw))), field, detail, length(indicator), length(submission)"
+        "SELECT offset, reason, length(raw), lower(hex(SHA256(raw))), field, detail, length(indicator),"
+        " length(submission)"
         f" FROM rejected FINAL WHERE {where} ORDER BY offset"
     )
     names = list(hostile)
@@ -138,28 +139,30 @@ def test_hostile_records_are_refused_with_their_bytes_and_the_good_ones_around_t
 
 
 def rejected_topic(stack: Stack) -> list[dict[str, object]]:
-    """Read gris.rejected from its start to its end, with fastavro and the published schema alone."""
+    """Read gris.rejected to its end, with fastavro and the published schema alone."""
     schema = fastavro.parse_schema(json.loads(Path("schemas/rejected_event.v1.avsc").read_text(encoding="utf-8")))
     consumer = Consumer(
-        {"bootstrap.servers": stack.bootstrap, "group.id": "reader", "fetch.message.max.bytes": 30_000_000}
+        {
+            "bootstrap.servers": stack.bootstrap,
+            "group.id": "reader",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.message.max.bytes": 30_000_000,
+        }
     )
-    place = TopicPartition("gris.rejected", 0, 0)
-    consumer.assign([place])
+    consumer.assign([TopicPartition("gris.rejected", 0, 0)])
     records: list[dict[str, object]] = []
-    _, end = consumer.get_watermark_offsets(place, timeout=10)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        message = consumer.poll(1.0)
-        if message is not None:
-            value, offset = message.value(), message.offset()
-            assert isinstance(value, bytes)
-            assert value[:5] == b"\x00\x00\x00\x00\x02"
-            records.append(fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None))  # type: ignore[arg-type]
-            if offset == end - 1:
-                break
-    consumer.close()
-    assert len(records) == end
-    return records
+    while message := consumer.poll(30):
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            consumer.close()
+            return records
+        assert error is None, error
+        value = message.value()
+        assert isinstance(value, bytes)
+        assert value[:5] == b"\x00\x00\x00\x00\x02"
+        records.append(fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None))  # type: ignore[arg-type]
+    raise AssertionError("gris.rejected has no end")
 
 
 def total(stack: Stack, day: str, area: str) -> list[object] | None:

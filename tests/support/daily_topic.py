@@ -79,15 +79,16 @@ def differences(lines: dict[oracle.Line, list[Line]], expected: dict[oracle.Key,
         known.setdefault((bucket, indicator, breakdown), {})[area] = dataclasses.replace(total, status="")
     found = []
     for key in lines.keys() | known.keys():
-        messages = lines.get(key, [])
-        if not messages or key not in known:
-            found.append(f"{key}: {len(messages)} messages, {'expected' if key in known else 'not expected'}")
+        messages = lines.get(key)
+        if messages is None:
+            found.append(f"{key}: no message")
             continue
         last = messages[-1]
         if last.version != max(message.version for message in messages):
             found.append(f"{key}: versions in order {[message.version for message in messages]}")
-        if last.totals != known[key]:
-            found.append(f"{key}: the last says {last.totals}, expected {known[key]}")
+        # A line that other rules left without a statement was said already: it is said again, without areas.
+        if last.totals != known.get(key, {}):
+            found.append(f"{key}: the last says {last.totals}, expected {known.get(key)}")
         nation = expected.get((key[0], key[1], oracle.NATION, key[2]))
         if last.status != ("M" if nation is None else nation.status):
             found.append(f"{key}: status {last.status}, expected that of {nation}")

@@ -1,0 +1,131 @@
+"""Everything from the log once more, into fresh tables: by the worker's own code, in a process of its own."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from importlib import resources
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from deploy import topics
+from deploy.local.ports import LOOPBACK, free_port
+from schemas.catalogue import Catalogue, load
+from schemas.errors import Fatal
+from schemas.rules import Rules
+from schemas.topics import event_topic
+from sinks.clickhouse import ledger
+from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.settings import DatabaseSettings
+
+LOOK_EVERY = 0.25
+REST_SECONDS = 10.0
+STOP_SECONDS = 30.0
+LAST_WORDS = 15  # lines of the worker's log that are shown when it dies
+
+Progress = Callable[[int, int], None]
+"""Hears events done and events to do."""
+Ends = Mapping[tuple[str, int], int]
+
+
+def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Catalogue:
+    """Judge the whole log, as long as it is now, by the present catalogue into ``database``; returns the catalogue.
+
+    The database is made when it is not there; one that an earlier run under the same rules left unfinished is carried
+    on. Nothing is published and no other database is touched. Raises Retry or Fatal.
+    """
+    url = beside(settings.clickhouse, database)
+    catalogue = load(settings.catalogue)
+    rules = Rules(catalogue, resources.files("schemas").joinpath("ids.json").read_bytes()).digest
+    client = connect(url)
+    try:
+        migrate(client, replicated=settings.clickhouse_cluster)
+        names = [event_topic(agency.code) for agency in catalogue.agencies]
+        if any(at.rules != rules for at in ledger.read(client, names).values()):
+            raise Fatal(
+                f"Database {database} holds a rebuild under other rules: name another one, or drop it first"
+                f" (DROP DATABASE {database})."
+            )
+        ends = topics.ends(settings.kafka, names)
+        _work_off(client, url, ends, progress)
+    finally:
+        client.close()
+    return catalogue
+
+
+def beside(url: str, database: str) -> str:
+    """Name another database on the same server. Raises Fatal when it is the one in use."""
+    parts = urlsplit(url)
+    if parts.path.strip("/") == database:
+        raise Fatal(f"{database} is the database in use (GRIS_CLICKHOUSE): a rebuild goes into another one.")
+    return urlunsplit(parts._replace(path=f"/{database}"))
+
+
+def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
+    port = free_port()
+    own = {
+        "GRIS_CLICKHOUSE": url,
+        "GRIS_GROUP": f"gris-rebuild-{client.database}",
+        "GRIS_WORKER_ID": "rebuild",
+        "GRIS_METRICS_HOST": LOOPBACK,
+        "GRIS_METRICS_PORT": str(port),
+        "GRIS_ANNOUNCE": "false",
+        # What new rules would refuse is the question here, not a mishap.
+        "GRIS_GUARD_RATIO": "0",
+    }
+    with tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
+        log = Path(folder) / "worker.log"
+        with log.open("wb") as out:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "deploy.cli", "worker"],
+                env=os.environ | own,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            _wait(client, worker, log, f"http://{LOOPBACK}:{port}/readyz", ends, progress)
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def _wait(
+    client: Client, worker: subprocess.Popen[bytes], log: Path, ready: str, ends: Ends, progress: Progress
+) -> None:
+    """Return when the ledger has reached the ends. Raises Fatal when the worker dies before."""
+    every = sum(ends.values())
+    wanted = sorted({topic for topic, _ in ends})
+    moved, rests_since = -1, time.monotonic()
+    while True:
+        there = ledger.read(client, wanted)
+        done = sum(min(end, there[place].next_offset) for place, end in ends.items() if place in there)
+        progress(done, every)
+        if done >= every:
+            return
+        if done != moved:
+            moved, rests_since = done, time.monotonic()
+        elif time.monotonic() - rests_since > REST_SECONDS and _is_ready(ready):
+            # A log may end in records that are never delivered: the marks of an agency's own transactions.
+            return
+        if worker.poll() is not None:
+            words = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
+            raise Fatal(f"The worker that rebuilds ended with exit code {worker.returncode}. Its last words:\n{words}")
+        time.sleep(LOOK_EVERY)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own worker's http address
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:  # an answer of 503 is one of these too
+        return False

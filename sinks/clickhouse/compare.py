@@ -1,0 +1,299 @@
+"""Two databases of the same log set against each other: verdicts, statements, totals, ledgers."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from schemas.catalogue import Catalogue, Kind
+from sinks.clickhouse import literals
+from sinks.clickhouse.check import CHUNK_ROWS, COLUMNS, Difference, Progress, chunks, differences
+from sinks.clickhouse.client import Client
+from sinks.clickhouse.ledger import Position
+from sinks.clickhouse.recompute import SETTINGS
+
+OFFSETS_AT_ONCE = 100_000  # offsets of one checksum
+SUMS_AT_ONCE = 20  # checksums that differ and are looked into together
+EXAMPLES = 1_000  # differing totals kept; the rest is only counted
+SETTLE_SECONDS = 10.0  # how long a running worker may take to write the totals of what it has inserted
+LOOK_EVERY = 0.25
+
+# Everything of a row but the hash of the rules that judged it: of equal content, that may differ.
+VERDICTS = """
+SELECT
+    topic, partition, offset, toString(agency) AS agency, toString(indicator) AS indicator,
+    'accepted' AS verdict, '' AS detail, {side} AS side,
+    cityHash64(
+        agency, indicator, area, breakdown, time_period, bucket, ifNull(toString(value), ''),
+        ifNull(toString(base), ''), status, revision, isNull(note), ifNull(note, ''), submission, observed_at,
+        received_at, version, replay_of
+    ) AS hash
+FROM {database}.observations FINAL
+UNION ALL
+SELECT
+    topic, partition, offset, toString(agency), indicator, toString(reason), concat(field, ': ', detail), {side},
+    cityHash64(reason, field, detail, raw, ifNull(schema_id, -1), agency, indicator, submission, received_at)
+FROM {database}.rejected FINAL
+"""
+SUMS = """
+SELECT topic, partition, intDiv(offset, {step}) AS part, countIf(side = 0) AS rows
+FROM ({present} UNION ALL {rebuilt}) AS said
+INNER JOIN {below} AS b USING (topic, partition)
+WHERE offset < b.below
+GROUP BY topic, partition, part
+"""
+DIFFERENT_SUMS = "HAVING sumIf(hash, side = 0) != sumIf(hash, side = 1) OR rows != countIf(side = 1)"
+DETAILS = """
+SELECT agency, was, now, count() AS events, argMin(example, (topic, partition, offset))
+FROM
+(
+    SELECT
+        topic, partition, offset, any(agency) AS agency,
+        anyIf(verdict, side = 0) AS was, anyIf(verdict, side = 1) AS now,
+        format('{{}}/{{}}:{{}} {{}} {{}}', topic, toString(partition), toString(offset), any(indicator), max(detail))
+            AS example
+    FROM ({present} UNION ALL {rebuilt}) AS said
+    INNER JOIN {below} AS b USING (topic, partition)
+    WHERE offset < b.below AND (topic, partition, intDiv(offset, {step})) IN {parts}
+    GROUP BY topic, partition, offset
+    HAVING was != now OR anyIf(hash, side = 0) != anyIf(hash, side = 1)
+)
+GROUP BY agency, was, now
+"""
+SIZES = """
+SELECT indicator, sum(rows) FROM
+(
+    SELECT toString(indicator) AS indicator, count() AS rows FROM {present}.day_totals GROUP BY indicator
+    UNION ALL
+    SELECT toString(indicator), count() FROM {rebuilt}.day_totals GROUP BY indicator
+)
+GROUP BY indicator ORDER BY indicator
+"""
+# Lines of which only one of the two has seen a statement are left out, with all of a year that a fall may reach.
+BEYOND = """
+SELECT DISTINCT toString(indicator), {bucket} FROM {database}.observations AS o
+INNER JOIN {below} AS b USING (topic, partition)
+WHERE o.offset >= b.below AND indicator IN {codes}
+"""
+TOTALS = """
+SELECT bucket, indicator, breakdown, area, {columns}, sum(side) AS sides,
+    uniqExact(bucket, indicator, breakdown, area) OVER () AS differing
+FROM
+(
+    SELECT bucket, toString(indicator) AS indicator, toString(breakdown) AS breakdown, toString(area) AS area,
+        {columns}, toInt8(1) AS side
+    FROM {rebuilt}.day_totals FINAL WHERE {kept}
+    UNION ALL
+    SELECT bucket, toString(indicator), toString(breakdown), toString(area), {columns}, toInt8(-1)
+    FROM {present}.day_totals FINAL WHERE {kept}
+)
+GROUP BY bucket, indicator, breakdown, area, {columns}
+HAVING sides != 0
+ORDER BY bucket, indicator, breakdown, area, sides DESC
+LIMIT {limit}
+"""
+LEDGER = """
+SELECT topic, partition, next_offset, accepted, rejected, skipped, rules, topic_id, partitions
+FROM {database}.ledger FINAL
+"""
+OTHER_RULES = """
+SELECT sum(rows) FROM
+(
+    SELECT count() AS rows FROM {present}.observations WHERE rules NOT IN (SELECT rules FROM {rebuilt}.ledger)
+    UNION ALL
+    SELECT count() FROM {present}.rejected WHERE rules NOT IN (SELECT rules FROM {rebuilt}.ledger)
+)
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """Events of an agency judged so in the present tables and so in the rebuilt ones.
+
+    ``was`` and ``now`` are "accepted", a reason, or empty for no row at all; equal when what was stored differs.
+    """
+
+    agency: str
+    was: str
+    now: str
+    events: int
+    example: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ledgers:
+    """A partition in both ledgers; offsets ``below`` are in both and are compared."""
+
+    topic: str
+    partition: int
+    present: Position
+    rebuilt: Position
+
+    @property
+    def below(self) -> int:
+        """Where the shorter of the two ends."""
+        return min(self.present.next_offset, self.rebuilt.next_offset)
+
+    @property
+    def fault(self) -> str:
+        """Say what is wrong, or nothing."""
+        if (self.present.topic_id, self.present.partitions) != (self.rebuilt.topic_id, self.rebuilt.partitions):
+            return "the topic was made again, or its partitions were changed: offsets mean other records"
+        if self.present.next_offset == self.rebuilt.next_offset and _counts(self.present) != _counts(self.rebuilt):
+            return f"accepted, rejected, skipped: {_counts(self.present)}, rebuilt {_counts(self.rebuilt)}"
+        return ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found: ``compared`` events and ``totals``; ``differing`` counts the totals that are not equal."""
+
+    partitions: tuple[Ledgers, ...]
+    compared: int
+    verdicts: tuple[Verdict, ...]
+    totals: int
+    differing: int
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether everything that could be compared is the same."""
+        return not self.verdicts and not self.differing and not any(at.fault for at in self.partitions)
+
+    def as_json(self) -> dict[str, object]:
+        """Give it as JSON types."""
+        partitions = [dataclasses.asdict(at) | {"below": at.below, "fault": at.fault} for at in self.partitions]
+        return {"equal": self.equal, **dataclasses.asdict(self), "partitions": partitions}
+
+
+class Compare:
+    """The database of ``client`` against another on the same server, made from the same log."""
+
+    def __init__(self, client: Client, catalogue: Catalogue, rebuilt: str) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._names = {"present": f"`{client.database}`", "rebuilt": f"`{rebuilt}`"}
+
+    def run(self, progress: Progress) -> Comparison:
+        """Compare; ``progress`` hears rows done and rows to do of the totals. Raises Retry or Fatal."""
+        began = time.monotonic()
+        partitions = self._ledgers()
+        sums = self._query(SUMS, partitions)
+        verdicts = self._verdicts(partitions)
+        sizes = dict(self._client.query(SIZES.format(**self._names)))
+        differing, found, done = 0, list[Difference](), 0
+        for codes in chunks(sizes, CHUNK_ROWS):
+            count, some = self._settled(codes)
+            differing += count
+            found += some[: EXAMPLES - len(found)]
+            done += sum(sizes[code] for code in codes)
+            progress(done, sum(sizes.values()))
+        totals = self._client.query("SELECT count() FROM day_totals FINAL")[0][0]
+        return Comparison(
+            partitions,
+            sum(row[-1] for row in sums),
+            verdicts,
+            totals,
+            differing,
+            tuple(found),
+            tuple(self._notes(partitions)),
+            round(time.monotonic() - began, 3),
+        )
+
+    def _ledgers(self) -> tuple[Ledgers, ...]:
+        both = [
+            {(row[0], row[1]): Position(*row) for row in self._client.query(LEDGER.format(database=name))}
+            for name in (self._names["present"], self._names["rebuilt"])
+        ]
+        places = sorted(place for place in both[0].keys() | both[1].keys())
+        return tuple(
+            Ledgers(*place, *(one.get(place) or _nowhere(other[place]) for one, other in (both, both[::-1])))
+            for place in places
+        )
+
+    def _verdicts(self, partitions: Sequence[Ledgers]) -> tuple[Verdict, ...]:
+        """Sum up where the two judged or stored differently: first by checksums, then event by event."""
+        parts = [row[:3] for row in self._query(SUMS + DIFFERENT_SUMS, partitions)]
+        found: dict[tuple[str, str, str], Verdict] = {}
+        for at in range(0, len(parts), SUMS_AT_ONCE):
+            chosen = ", ".join(f"({literals.text(t)}, {p}, {n})" for t, p, n in parts[at : at + SUMS_AT_ONCE])
+            for *kind, events, example in self._query(DETAILS, partitions, parts=f"({chosen})"):
+                before = found.get((kind[0], kind[1], kind[2]))
+                found[kind[0], kind[1], kind[2]] = Verdict(
+                    kind[0],
+                    kind[1],
+                    kind[2],
+                    events + (before.events if before else 0),
+                    before.example if before else example[:200],
+                )
+        return tuple(sorted(found.values(), key=lambda one: (-one.events, one.agency, one.was, one.now)))
+
+    def _query(self, sql: str, partitions: Sequence[Ledgers], **given: str) -> list[tuple[Any, ...]]:
+        sides = {
+            name: VERDICTS.format(database=self._names[name], side=at) for at, name in enumerate(("present", "rebuilt"))
+        }
+        filled = sql.format(**sides, below=_below(partitions), step=OFFSETS_AT_ONCE, **given)
+        return self._client.query(filled, settings=SETTINGS)
+
+    def _settled(self, codes: Sequence[str]) -> tuple[int, list[Difference]]:
+        """Compare totals; look again where they differ while a worker writes: its totals come after its statements."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        before = self._ledgers()
+        while True:
+            count, found = self._totals(codes, before)
+            now = self._ledgers()
+            if not count or now == before or time.monotonic() > deadline:
+                return count, found
+            before = now
+            time.sleep(LOOK_EVERY)
+
+    def _totals(self, codes: Sequence[str], partitions: Sequence[Ledgers]) -> tuple[int, list[Difference]]:
+        by_code = self._catalogue.by_code
+        cumulative = [code for code in codes if code in by_code and by_code[code].kind is Kind.CUMULATIVE]
+        kept = [f"indicator IN {literals.texts(codes)}"]
+        for bucket, some in (("bucket", codes), ("toYear(bucket)", cumulative)):
+            beyond = " UNION DISTINCT ".join(
+                BEYOND.format(database=name, below=_below(partitions), codes=literals.texts(some), bucket=bucket)
+                for name in self._names.values()
+            )
+            kept.append(f"(toString(indicator), {bucket}) NOT IN ({beyond})")
+        sql = TOTALS.format(columns=", ".join(COLUMNS), kept=" AND ".join(kept), limit=2 * EXAMPLES, **self._names)
+        rows = self._client.query(sql, settings=SETTINGS)
+        sides: dict[tuple[Any, ...], dict[int, tuple[Any, ...]]] = {}
+        for row in rows:
+            sides.setdefault(row[:4], {})[row[-2]] = row[4:-2]
+        if len(rows) == 2 * EXAMPLES:
+            sides.popitem()  # the limit may have cut its other side off
+        found = [
+            difference
+            for (day, *place), both in sides.items()
+            for difference in differences((str(day), *place), both.get(1), both.get(-1))
+        ]
+        return (rows[0][-1] if rows else 0), found
+
+    def _notes(self, partitions: Sequence[Ledgers]) -> Iterator[str]:
+        beyond: Mapping[str, int] = {
+            "present": sum(at.present.next_offset - at.below for at in partitions),
+            "rebuilt": sum(at.rebuilt.next_offset - at.below for at in partitions),
+        }
+        for name, events in beyond.items():
+            if events:
+                yield f"{events} events are only in the {name} tables so far; they and their lines are not compared"
+        others = self._client.query(OTHER_RULES.format(**self._names))[0][0]
+        if others:
+            yield f"{others} of the present rows were judged by other rules than the rebuilt ones"
+
+
+def _counts(at: Position) -> tuple[int, int, int]:
+    return at.accepted, at.rejected, at.skipped
+
+
+def _nowhere(other: Position) -> Position:
+    return dataclasses.replace(other, next_offset=0, accepted=0, rejected=0, skipped=0)
+
+
+def _below(partitions: Sequence[Ledgers]) -> str:
+    rows = [{"topic": at.topic, "partition": at.partition, "below": at.below} for at in partitions]
+    return literals.table("topic String, partition UInt32, below UInt64", rows)

@@ -1,0 +1,71 @@
+"""An agency may use transactions: what it aborted was never said, and the gaps it leaves are counted as gaps."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.support.sending import of_event, send
+from tests.support.stack import Stack, running_stack
+from tests.support.wait import wait_for
+from tests.support.wire import event, frame
+
+TOPIC = "gris.events.g01"
+KEY = b"G01.001"
+DAY = "2026-10-01"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run broker, database and one worker on the bundled catalogue."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        running.worker()
+        yield running
+
+
+def said(area: str, value: int) -> bytes:
+    return frame(event("G01.001", area, DAY, value))
+
+
+def test_aborted_records_are_not_events_and_their_offsets_are_skipped(stack: Stack) -> None:
+    agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency"})
+    agency.init_transactions(30)
+    agency.begin_transaction()
+    for area in ("01", "04", "08"):
+        agency.produce(TOPIC, said(area, 10), KEY)
+    agency.commit_transaction(30)
+    agency.begin_transaction()
+    for value in (said("01", 99), said("11", 99), b"nonsense"):
+        agency.produce(TOPIC, value, KEY)
+    agency.flush(30)
+    agency.abort_transaction(30)
+    place = send(stack.bootstrap, [of_event(event("G01.001", "12", DAY, 5))])
+    assert place == [(0, 8)], "three events, a marker, three aborted, a marker, one more"
+
+    stack.wait_caught_up()
+    assert stack.ledger()[TOPIC, 0] == (9, 4, 0, 5)
+    totals = stack.query(
+        f"SELECT toFloat64(value), areas_reported FROM day_totals FINAL WHERE bucket = '{DAY}' AND area = 'VN'"
+    )
+    assert totals == [[35, 4]]
+    assert stack.query("SELECT count() FROM rejected FINAL") == [[0]]
+    stack.run("check")
+
+
+def test_a_worker_goes_on_behind_a_gap_at_the_end_of_the_log(stack: Stack) -> None:
+    before = stack.ledger()[TOPIC, 0]
+    agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency"})
+    agency.init_transactions(30)
+    agency.begin_transaction()
+    agency.produce(TOPIC, said("14", 1), KEY)
+    agency.commit_transaction(30)
+    wait_for(lambda: stack.ledger()[TOPIC, 0][1] == before[1] + 1, "the event before the marker", within=20)
+    stack.run("check")
+    again = stack.worker("worker-2")
+    assert again.stop() == 0, again.tail()
+    send(stack.bootstrap, [of_event(event("G01.001", "15", DAY, 1))])
+    stack.wait_caught_up()
+    next_offset, accepted, rejected, skipped = stack.ledger()[TOPIC, 0]
+    assert (accepted, rejected) == (before[1] + 2, 0)
+    assert next_offset == accepted + rejected + skipped
+    stack.run("check")
