@@ -119,7 +119,7 @@ def _show(report: "Report") -> None:
         if not report.dry_run:
             outcome += f", {file.published} published, {len(file.unconfirmed)} not confirmed"
         click.echo(f"{file.file}: {outcome}")
-    click.echo(f"Agency {report.agency}, submission {report.submission}.")
+    click.echo(f"Agency {report.agency}; rows that name no submission of their own: {report.submission}.")
     if report.dry_run:
         click.echo("Dry run: nothing was published.")
     if report.unconfirmed:

@@ -126,6 +126,9 @@ class Aggregator:
                     " again, and please report it."
                 )
             self._guard.count(judged.block.agency, len(judged.accepted.rows), len(judged.refused))
+            # Only here, where nobody else is at the cubes: one that left between its read-back and the fold, or in the
+            # middle of a fold, would come back empty.
+            self._evict()
             await self._read_back(partition.state, judged)
             if self._held(judged) is None:
                 return
@@ -226,7 +229,6 @@ class Aggregator:
                 days = {day for judged in blocks for day in np.unique(judged.accepted.day).tolist()}
                 partition.state.stored_up_to(position.next_offset, days)
                 self._metrics.stored(position, partition.end, partition.state.newest)
-        self._evict()
 
     def _count(self, judged: Judged, now_ms: float) -> None:
         agency = judged.block.agency

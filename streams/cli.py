@@ -1,6 +1,8 @@
 """The command `gris worker`."""
 
 import gc
+import os
+import sys
 
 import click
 
@@ -28,7 +30,14 @@ def worker() -> None:
     runner = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel="WARNING")
     try:
         runner.execute_from_commandline()
-    except SystemExit:
-        if parts.health.fatal is not None:
-            raise parts.health.fatal from None
+    except SystemExit as ended:
+        fatal = parts.health.fatal
+        if parts.threads.busy:
+            # The interpreter would wait for a call to a database that hangs, for minutes. Nothing depends on it.
+            if fatal is not None:
+                click.echo(f"gris: {fatal}", err=True)
+            sys.stderr.flush()
+            os._exit(1 if fatal is not None else int(ended.code or 0))
+        if fatal is not None:
+            raise fatal from None
         raise

@@ -63,12 +63,16 @@ class Opener:
         self._metrics.rebalances.inc()
         self._task = asyncio.ensure_future(self._open(consumer, sorted(tps)))
 
-    def revoked(self) -> None:
-        """Close everything: another worker may read on from the ledger at once."""
+    def stop(self) -> None:
+        """Open nothing more."""
         self._health.opened = False
         if self._task is not None:
             self._task.cancel()
             self._task = None
+
+    def revoked(self) -> None:
+        """Close everything: another worker may read on from the ledger at once."""
+        self.stop()
         self._announcer.release()
         self._aggregator.close()
 

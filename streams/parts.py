@@ -47,6 +47,7 @@ class Parts:
 
         What is not stored by then is read again from the ledger.
         """
+        self.opener.stop()
         if self.health.fatal is None:
             try:
                 await asyncio.wait_for(self.flusher.flush(), seconds)

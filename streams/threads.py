@@ -1,6 +1,7 @@
 """Work that must not run on the event loop: there, heartbeats would stop and the group would rebalance."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -13,6 +14,8 @@ class Threads:
     """One thread for computing (all cubes are touched only there, one call after the other), two for the database."""
 
     def __init__(self) -> None:
+        self._running = 0
+        self._count = threading.Lock()
         self._compute = ThreadPoolExecutor(1, "compute")
         self._database = ThreadPoolExecutor(2, "database")
 
@@ -24,11 +27,26 @@ class Threads:
         """Run a blocking call to the database or the broker's administration."""
         return await self._run(self._database, call, *args, **kwargs)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call has not come back yet, be it that nobody waits for it any more."""
+        return self._running > 0
+
     def close(self) -> None:
         """Let go of the threads; what runs is left to end."""
         self._compute.shutdown(wait=False, cancel_futures=True)
         self._database.shutdown(wait=False, cancel_futures=True)
 
-    @staticmethod
-    async def _run(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, lambda: call(*args, **kwargs))
+    async def _run(self, pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def counted() -> T:
+            self._change(1)
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._change(-1)
+
+        return await asyncio.get_running_loop().run_in_executor(pool, counted)
+
+    def _change(self, by: int) -> None:
+        with self._count:
+            self._running += by

@@ -112,9 +112,9 @@ def _wait(
         progress(done, every)
         if done >= every:
             return
-        if done != moved:
+        if done != moved or not _is_ready(ready):
             moved, rests_since = done, time.monotonic()
-        elif time.monotonic() - rests_since > REST_SECONDS and _is_ready(ready):
+        elif time.monotonic() - rests_since > REST_SECONDS:
             # A log may end in records that are never delivered: the marks of an agency's own transactions.
             return
         if worker.poll() is not None:

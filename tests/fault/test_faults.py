@@ -5,8 +5,13 @@ This is the short run of `gris bench faults`, with its seed fixed; the long ones
 
 from pathlib import Path
 
+import pytest
+
 from deploy.faults.run import Plan, run
 from deploy.faults.schedule import Kind
+
+# kafka-python, by which the harness publishes, leaks a socket whenever a broker that is down refuses it.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 KINDS = (
     Kind.WORKER_KILLED_IN_FLUSH,

@@ -14,6 +14,9 @@ from deploy.faults.publishing import Publishing
 from deploy.faults.rig import STOPS_WITHIN, Rig, Worker, peak_memory, resident_memory, running, send
 from tests.support.wait import wait_for
 
+# kafka-python, by which the harness publishes, leaks a socket whenever a broker that is down refuses it.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
 EVENTS_A_SECOND = 3_000
 AWAY_SECONDS = 20.0
 SAID_WITHIN = 25.0

@@ -238,6 +238,14 @@ def test_a_correction_replaces_the_figure_of_today_and_of_ninety_days_ago(stack:
     )
     assert said == [[20, 0, None], [12, 1, "hai vụ trùng"], [99, 0, None]]
 
+    first = stack.query(
+        "SELECT formatDateTime(min(received_at), '%Y-%m-%dT%H:%i:%S.%fZ') FROM observations WHERE area = '08'"
+        f" AND indicator = 'G01.001' AND time_period = '{day}'"
+    )[0][0]
+    answer = stack.get(f"/v1/daily/{day}?indicator=G01.001&as_of={first}")
+    lines = [line for line in answer.json()["lines"] if line["breakdown"] == "_T"]
+    assert [(line["bucket"], line["value"], line["status"]) for line in lines] == [(day, 20, "A")]
+
 
 def streamed_line(answer: httpx.Response, indicator: str) -> tuple[int, dict[str, object]]:
     """Read server-sent events until a line of ``indicator`` comes; its id and data."""

@@ -135,7 +135,7 @@ def test_totals_that_differ_are_found_and_written_only_when_no_worker_runs(
     assert not found["equal"]
     assert found["written"] == 0
     stack.run("rebuild", "totals", "--write", code=1)
-    assert worker.stop() == 0
+    assert worker.stop() == 0, worker.tail(60)
     done = rebuild(stack, "totals", "--write")
     assert (done["equal"], done["differing"]) == (True, found["differing"])
     assert done["written"] == found["differing"]

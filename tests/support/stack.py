@@ -154,14 +154,18 @@ class Stack:
 
     def query(self, sql: str) -> list[list[Any]]:
         """Ask ClickHouse over its plain HTTP interface: rows of JSON values, 64-bit integers as numbers."""
+        rows: list[list[Any]] = json.loads(self.command(f"{sql} FORMAT JSONCompact"))["data"]
+        return rows
+
+    def command(self, sql: str) -> bytes:
+        """Have ClickHouse run a statement; answers what it said."""
         answer = self._http.post(
-            self.clickhouse.rpartition("/")[0],
+            self.engine.url,
             params={"database": "gris", "output_format_json_quote_64bit_integers": "0"},
-            content=f"{sql} FORMAT JSONCompact".encode(),
+            content=sql.encode(),
         )
         assert answer.status_code == httpx.codes.OK, answer.text
-        rows: list[list[Any]] = json.loads(answer.content)["data"]
-        return rows
+        return answer.content
 
     def ledger(self) -> dict[tuple[str, int], tuple[int, int, int, int]]:
         """Read next_offset, accepted, rejected, skipped by topic and partition."""

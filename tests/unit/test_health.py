@@ -36,6 +36,12 @@ def failing(times: int, seen: list[str | None], health: Health) -> Callable[[], 
     return call
 
 
+async def obstructed(health: Health) -> None:
+    """Return once something is in the way."""
+    while health.sentence() is None:  # noqa: ASYNC110 - it is nobody's event
+        await asyncio.sleep(0.005)
+
+
 def test_an_obstacle_is_told_once_and_its_end_too_however_often_it_is_tried() -> None:
     health, seen = Health(), list[str | None]()
     health.opened = True
@@ -53,8 +59,7 @@ def test_whoever_does_not_answer_is_an_obstacle_until_he_does() -> None:
     async def scene() -> None:
         answer = asyncio.Event()
         waiting = asyncio.ensure_future(health.persist(DOING, answer.wait))
-        while health.sentence() is None:
-            await asyncio.sleep(0.005)
+        await obstructed(health)
         assert f"{DOING}: no answer within" in str(health.sentence())
         answer.set()
         await waiting
@@ -71,8 +76,7 @@ def test_what_is_given_up_is_no_obstacle_any_more() -> None:
 
     async def scene() -> None:
         waiting = asyncio.ensure_future(health.persist(DOING, failing(10**9, [], health)))
-        while health.sentence() is None:
-            await asyncio.sleep(0.005)
+        await obstructed(health)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
