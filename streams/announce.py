@@ -6,8 +6,8 @@ wakes up after its partitions moved (a zombie) can add no older line behind a ne
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
@@ -79,7 +79,7 @@ class Announcer:
         """Become the only one who may announce these partitions, and no others. Raises Retry."""
         await self.close()
         self._ours = frozenset(tps)
-        await asyncio.gather(*(self._producer(tp) for tp in self._ours))
+        await _all(self._producer(tp) for tp in self._ours)
 
     def release(self) -> None:
         """Make no producer anew for what was ours: it would fence the worker that has it now."""
@@ -91,16 +91,17 @@ class Announcer:
         Raises Retry when the broker does not answer (sending again repeats equal messages), Fenced when another worker
         took over, Fatal when a message does not fit the topic.
         """
-        await asyncio.gather(*(self._send(tp, said) for tp, said in messages.items() if said.rejects or said.lines))
+        await _all(self._send(tp, said) for tp, said in messages.items() if said.rejects or said.lines)
 
     async def _send(self, tp: TP, said: Messages) -> None:
+        pending: list[asyncio.Future[Any]] = []
         try:
             producer = await self._producer(tp)
             async with producer.transaction():
-                pending = [await producer.send(REJECTED, key=line.key, value=line.value) for line in said.rejects]
-                pending += [
-                    await producer.send(DAILY, key=line.key, value=line.value, partition=0) for line in said.lines
-                ]
+                addressed = [(REJECTED, line) for line in said.rejects] + [(DAILY, line) for line in said.lines]
+                for topic, line in addressed:
+                    sent = await producer.send(topic, key=line.key, value=line.value, partition=0)
+                    pending.append(sent)
                 await asyncio.gather(*pending)
         except ProducerFenced as error:
             await self._drop(tp)
@@ -112,6 +113,9 @@ class Announcer:
         except KafkaError as error:
             await self._drop(tp)
             raise self._retry(error) from error
+        finally:
+            for acknowledgement in pending:
+                acknowledgement.add_done_callback(_noticed)  # asyncio complains of failures that nobody looked at
 
     async def _producer(self, tp: TP) -> AIOKafkaProducer:
         producer = self._producers.get(tp)
@@ -154,3 +158,19 @@ class Announcer:
 
     def _retry(self, error: KafkaError) -> Retry:
         return Retry(f"Kafka at {self._bootstrap} does not take messages ({type(error).__name__}).")
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do all at once and wait for all, also when some fail: none must go on while it is done again.
+
+    Raises the first failure, or the first that is no Retry.
+    """
+    done = await asyncio.gather(*works, return_exceptions=True)
+    failures = [failure for failure in done if isinstance(failure, BaseException)]
+    for failure in sorted(failures, key=lambda failure: isinstance(failure, Retry)):
+        raise failure
+
+
+def _noticed(acknowledgement: "asyncio.Future[Any]") -> None:
+    if not acknowledgement.cancelled():
+        acknowledgement.exception()

@@ -1,4 +1,4 @@
-"""The command `gris bench`."""
+"""The command `gris bench`, and below it `gris bench faults`."""
 
 import json
 import shutil
@@ -10,10 +10,12 @@ from types import FrameType
 
 import click
 
+from deploy.faults.cli import faults
+
 CHOICES = ("week", "shuffled")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Records to publish.")
 @click.option(
     "--workload",
@@ -25,12 +27,15 @@ CHOICES = ("week", "shuffled")
 @click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True, help="They share the topics.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
 @click.option("--keep", is_flag=True, help="Leave data and logs in their folder; its name is printed.")
-def bench(events: int, workload: str, workers: int, file: Path | None, keep: bool) -> None:
+@click.pass_context
+def bench(context: click.Context, events: int, workload: str, workers: int, file: Path | None, keep: bool) -> None:
     """Measure how fast events get into ClickHouse, on a broker and a database of its own.
 
     Everything is published first, then the worker starts. What comes out is set against an independent count: a wrong
     run prints WRONG and no speed, and exits with 1. GRIS_ variables of the worker apply, as GRIS_FLUSH_ROWS.
     """
+    if context.invoked_subcommand is not None:
+        return
     from rich.console import Console  # noqa: PLC0415 - `gris --help` must not wait for any of these
 
     from deploy.benchmark.progress import Progress  # noqa: PLC0415
@@ -53,6 +58,9 @@ def bench(events: int, workload: str, workers: int, file: Path | None, keep: boo
         file.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if outcome.wrong:
         raise click.exceptions.Exit(1)
+
+
+bench.add_command(faults)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

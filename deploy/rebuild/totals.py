@@ -23,6 +23,7 @@ from streams.report import Line, empty_line
 SHOWN = 1_000  # differences kept; the rest is only counted
 LINES_AT_ONCE = 2_000  # of one transaction: it must end before it times out
 SETTLE_SECONDS = 10.0  # how long a running worker may take to write the totals of what it has inserted
+REST_SECONDS = 2.5  # a ledger that has not moved for so long has no flush on its way
 GONE_SECONDS = 11.0  # how long the group may still name a worker that ended: a little more than a session
 LOOK_EVERY = 0.25
 
@@ -71,6 +72,7 @@ class TotalsRebuild:
         self._workers = workers
         self._daily = daily
         self._recounts = [Recount(client, catalogue, at) for at in _positions(client, catalogue)]
+        self._resting: set[Position] = set()
         self._taken_over = False
 
     async def run(self, progress: Progress, *, write: bool, announce: bool) -> Outcome:
@@ -112,12 +114,23 @@ class TotalsRebuild:
         if not found.wrong or self._taken_over or not self._workers():
             return found
         deadline = time.monotonic() + SETTLE_SECONDS
-        topic, partition = recount.place
-        while found.wrong and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY)
-            now = ledger.read(self._client, [topic])[topic, partition]
+        position = recount.position
+        while found.wrong and position not in self._resting and time.monotonic() < deadline:
+            now = self._moved(position)
             _, found = next(Recount(self._client, self._catalogue, now).chunks(days))
+            if now == position:
+                self._resting.add(position)
+            position = now
         return found
+
+    def _moved(self, position: Position) -> Position:
+        """Wait until the ledger has moved on, or rested for longer than any flush takes."""
+        deadline = time.monotonic() + REST_SECONDS
+        while True:
+            now = ledger.read(self._client, [position.topic])[position.topic, position.partition]
+            if now != position or time.monotonic() > deadline:
+                return now
+            time.sleep(LOOK_EVERY)
 
     async def _take_over(self) -> None:
         """Make sure, once, that nobody else writes totals, and become the one who announces. Raises Retry or Fatal."""

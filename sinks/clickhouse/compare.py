@@ -2,65 +2,21 @@
 
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.catalogue import Catalogue, Kind
-from sinks.clickhouse import literals
+from sinks.clickhouse import literals, verdicts
 from sinks.clickhouse.check import CHUNK_ROWS, COLUMNS, Difference, Progress, chunks, differences
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.recompute import SETTINGS
+from sinks.clickhouse.verdicts import Verdict
 
-OFFSETS_AT_ONCE = 100_000  # offsets of one checksum
-SUMS_AT_ONCE = 20  # checksums that differ and are looked into together
 EXAMPLES = 1_000  # differing totals kept; the rest is only counted
 SETTLE_SECONDS = 10.0  # how long a running worker may take to write the totals of what it has inserted
 LOOK_EVERY = 0.25
 
-# Everything of a row but the hash of the rules that judged it: of equal content, that may differ.
-VERDICTS = """
-SELECT
-    topic, partition, offset, toString(agency) AS agency, toString(indicator) AS indicator,
-    'accepted' AS verdict, '' AS detail, {side} AS side,
-    cityHash64(
-        agency, indicator, area, breakdown, time_period, bucket, ifNull(toString(value), ''),
-        ifNull(toString(base), ''), status, revision, isNull(note), ifNull(note, ''), submission, observed_at,
-        received_at, version, replay_of
-    ) AS hash
-FROM {database}.observations FINAL
-UNION ALL
-SELECT
-    topic, partition, offset, toString(agency), indicator, toString(reason), concat(field, ': ', detail), {side},
-    cityHash64(reason, field, detail, raw, ifNull(schema_id, -1), agency, indicator, submission, received_at)
-FROM {database}.rejected FINAL
-"""
-SUMS = """
-SELECT topic, partition, intDiv(offset, {step}) AS part, countIf(side = 0) AS rows
-FROM ({present} UNION ALL {rebuilt}) AS said
-INNER JOIN {below} AS b USING (topic, partition)
-WHERE offset < b.below
-GROUP BY topic, partition, part
-"""
-DIFFERENT_SUMS = "HAVING sumIf(hash, side = 0) != sumIf(hash, side = 1) OR rows != countIf(side = 1)"
-DETAILS = """
-SELECT agency, was, now, count() AS events, argMin(example, (topic, partition, offset))
-FROM
-(
-    SELECT
-        topic, partition, offset, any(agency) AS agency,
-        anyIf(verdict, side = 0) AS was, anyIf(verdict, side = 1) AS now,
-        format('{{}}/{{}}:{{}} {{}} {{}}', topic, toString(partition), toString(offset), any(indicator), max(detail))
-            AS example
-    FROM ({present} UNION ALL {rebuilt}) AS said
-    INNER JOIN {below} AS b USING (topic, partition)
-    WHERE offset < b.below AND (topic, partition, intDiv(offset, {step})) IN {parts}
-    GROUP BY topic, partition, offset
-    HAVING was != now OR anyIf(hash, side = 0) != anyIf(hash, side = 1)
-)
-GROUP BY agency, was, now
-"""
 SIZES = """
 SELECT indicator, sum(rows) FROM
 (
@@ -105,20 +61,6 @@ SELECT sum(rows) FROM
     SELECT count() FROM {present}.rejected WHERE rules NOT IN (SELECT rules FROM {rebuilt}.ledger)
 )
 """
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """Events of an agency judged so in the present tables and so in the rebuilt ones.
-
-    ``was`` and ``now`` are "accepted", a reason, or empty for no row at all; equal when what was stored differs.
-    """
-
-    agency: str
-    was: str
-    now: str
-    events: int
-    example: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,7 +127,7 @@ class Compare:
         """Compare; ``progress`` hears rows done and rows to do of the totals. Raises Retry or Fatal."""
         began = time.monotonic()
         partitions = self._counted(self._ledgers())
-        verdicts = self._verdicts(partitions)
+        judged = verdicts.compare(self._client, self._names["present"], self._names["rebuilt"], _below(partitions))
         sizes = dict(self._client.query(SIZES.format(**self._names)))
         differing, found, done = 0, list[Difference](), 0
         for codes in chunks(sizes, CHUNK_ROWS):
@@ -198,7 +140,7 @@ class Compare:
         return Comparison(
             partitions,
             sum(at.events for at in partitions),
-            verdicts,
+            judged,
             totals,
             differing,
             tuple(found),
@@ -207,48 +149,20 @@ class Compare:
         )
 
     def _ledgers(self) -> tuple[Ledgers, ...]:
-        both = [
-            {(row[0], row[1]): Position(*row) for row in self._client.query(LEDGER.format(database=name))}
-            for name in (self._names["present"], self._names["rebuilt"])
-        ]
-        places = sorted(both[0].keys() | both[1].keys())
-        present, rebuilt = both
+        present, rebuilt = (
+            {(row[0], row[1]): Position(*row) for row in self._client.query(LEDGER.format(database=self._names[name]))}
+            for name in ("present", "rebuilt")
+        )
         return tuple(
             Ledgers(
                 *place, present.get(place) or _nowhere(rebuilt[place]), rebuilt.get(place) or _nowhere(present[place])
             )
-            for place in places
+            for place in sorted(present.keys() | rebuilt.keys())
         )
 
     def _counted(self, partitions: Sequence[Ledgers]) -> tuple[Ledgers, ...]:
-        events: Counter[tuple[str, int]] = Counter()
-        for topic, partition, _, rows in self._query(SUMS, partitions):
-            events[topic, partition] += rows
+        events = verdicts.count(self._client, self._names["present"], self._names["rebuilt"], _below(partitions))
         return tuple(dataclasses.replace(at, events=events[at.topic, at.partition]) for at in partitions)
-
-    def _verdicts(self, partitions: Sequence[Ledgers]) -> tuple[Verdict, ...]:
-        """Sum up where the two judged or stored differently: first by checksums, then event by event."""
-        parts = [row[:3] for row in self._query(SUMS + DIFFERENT_SUMS, partitions)]
-        found: dict[tuple[str, str, str], Verdict] = {}
-        for at in range(0, len(parts), SUMS_AT_ONCE):
-            chosen = ", ".join(f"({literals.text(t)}, {p}, {n})" for t, p, n in parts[at : at + SUMS_AT_ONCE])
-            for *kind, events, example in self._query(DETAILS, partitions, parts=f"({chosen})"):
-                before = found.get((kind[0], kind[1], kind[2]))
-                found[kind[0], kind[1], kind[2]] = Verdict(
-                    kind[0],
-                    kind[1],
-                    kind[2],
-                    events + (before.events if before else 0),
-                    before.example if before else example[:200],
-                )
-        return tuple(sorted(found.values(), key=lambda one: (-one.events, one.agency, one.was, one.now)))
-
-    def _query(self, sql: str, partitions: Sequence[Ledgers], **given: str) -> list[tuple[Any, ...]]:
-        sides = {
-            name: VERDICTS.format(database=self._names[name], side=at) for at, name in enumerate(("present", "rebuilt"))
-        }
-        filled = sql.format(**sides, below=_below(partitions), step=OFFSETS_AT_ONCE, **given)
-        return self._client.query(filled, settings=SETTINGS)
 
     def _settled(self, codes: Sequence[str]) -> tuple[int, list[Difference]]:
         """Compare totals; look again where they differ while a worker writes: its totals come after its statements."""
