@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from faust.types import TP
@@ -36,6 +36,7 @@ class Opener:
         self,
         catalogue: Catalogue,
         topics: Mapping[str, Identity],
+        identify: Callable[[], Mapping[str, Identity]],
         rules: str,
         client: Client,
         aggregator: Aggregator,
@@ -47,6 +48,7 @@ class Opener:
     ) -> None:
         self._catalogue = catalogue
         self._topics = topics
+        self._identify = identify
         self._rules = rules
         self._client = client
         self._aggregator = aggregator
@@ -61,7 +63,7 @@ class Opener:
         """Open partitions anew: everything known of a former assignment is forgotten."""
         self.revoked()
         self._metrics.rebalances.inc()
-        self._task = asyncio.ensure_future(self._open(consumer, sorted(tps)))
+        self._task = asyncio.ensure_future(self._hold(consumer, sorted(tps)))
 
     def stop(self) -> None:
         """Open nothing more."""
@@ -75,6 +77,14 @@ class Opener:
         self.stop()
         self._announcer.release()
         self._aggregator.close()
+
+    async def _hold(self, consumer: Consumer, tps: Sequence[TP]) -> None:
+        """Open partitions, and look after them until they are revoked."""
+        await self._open(consumer, tps)
+        try:
+            await self._watch(consumer, tps)
+        except Fatal as fatal:
+            await consumer.hooks.fatal(fatal)
 
     async def _open(self, consumer: Consumer, tps: Sequence[TP]) -> None:
         """Fence, read, check, open: nothing that another worker still does can come after the fence and count."""
@@ -95,7 +105,6 @@ class Opener:
                 await self._health.persist("seeking in the logs", lambda: consumer.open(offsets, openings))
             self._health.opened = True
             log.info("partitions_opened", partitions=len(tps))
-            await self._watch(consumer, tps)
         except Fatal as fatal:
             await consumer.hooks.fatal(fatal)
         except Exception as error:
@@ -104,9 +113,15 @@ class Opener:
             await consumer.hooks.fatal(Fatal(f"Partitions could not be opened ({type(error).__name__}); see the log."))
 
     async def _watch(self, consumer: Consumer, tps: Sequence[TP]) -> None:
-        """Ask Kafka something for ever: a fetch that brings nothing does not tell whether the broker is away."""
+        """Ask Kafka for ever what fetches do not tell: whether it is there at all, and still has the same topics."""
         while tps:
+            found = await self._health.persist(
+                "asking Kafka for the topics", lambda: self._threads.database(self._identify)
+            )
+            for topic, identity in found.items():
+                _same_topic(topic, self._topics[topic], identity)
             await asyncio.sleep(WATCH_SECONDS)
+            # First of him who tries until he is answered: the other opens a connection each time it is asked.
             await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
@@ -124,7 +139,7 @@ class Opener:
         position = written or Position(
             tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions
         )
-        _same_topic(position, identity)
+        _same_topic(tp.topic, Identity(position.topic_id, position.partitions), identity)
         if written is None or written.rules != self._rules:
             codes = self._codes(tp)
             _same_owner(tp, tail.elsewhere(self._client, tp.topic, tp.partition, codes))
@@ -153,16 +168,16 @@ def _same_owner(tp: TP, elsewhere: tuple[str, str, int] | None) -> None:
         )
 
 
-def _same_topic(position: Position, identity: Identity) -> None:
-    if position.topic_id != identity.topic_id:
+def _same_topic(topic: str, known: Identity, found: Identity) -> None:
+    if found.topic_id != known.topic_id:
         raise Fatal(
-            f"Topic {position.topic} is not the one that the ledger speaks of: it was deleted and made again, so its"
-            " offsets mean other records now. Restore the topic, or rebuild into fresh tables."
+            f"Topic {topic} is not the one that the ledger speaks of: it was deleted and made again, so its offsets"
+            " mean other records now. Restore the topic, or rebuild into fresh tables."
         )
-    if position.partitions != identity.partitions:
+    if found.partitions != known.partitions:
         raise Fatal(
-            f"Topic {position.topic} has {identity.partitions} partitions, the ledger knows {position.partitions}: its"
-            " keys lie elsewhere now. Rebuild into fresh tables; partitions of a topic in use are never added."
+            f"Topic {topic} has {found.partitions} partitions, the ledger knows {known.partitions}: its keys lie"
+            " elsewhere now. Rebuild into fresh tables; partitions of a topic in use are never added."
         )
 
 

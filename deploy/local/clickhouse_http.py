@@ -5,6 +5,8 @@ exceptionCodeToHTTPStatus), as far as one loopback user without sessions can see
 """
 
 import dataclasses
+import email.parser
+import email.policy
 import gzip
 import json
 import re
@@ -12,6 +14,7 @@ import sys
 import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import lz4.frame
 
@@ -144,6 +147,10 @@ def statement(method: str, query: Sequence[tuple[str, str]], headers: Mapping[st
     if given.get("compress") == "1" or given.get("decompress") == "1":
         raise ExceptionResponse(NOT_IMPLEMENTED, "compress=1 and decompress=1 are not supported, use Content-Encoding")
     body = decompressed(body, headers.get("content-encoding", ""))
+    if headers.get("content-type", "").startswith("multipart/form-data"):
+        fields = form_fields(headers["content-type"], body)  # the driver sends long parameters so
+        given |= fields | {"query": given.get("query", "") + fields.get("query", "")}
+        body = b""
     text = given.get("query", "").encode(errors="surrogateescape")
     sql, rows, rows_format = split_insert(text + b"\n")
     if rows is not None and not rows.strip():
@@ -161,6 +168,20 @@ def statement(method: str, query: Sequence[tuple[str, str]], headers: Mapping[st
         query_id=given.get("query_id") or str(uuid.uuid4()),
         read_only=method != "POST",
     )
+
+
+def form_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Read the fields of a body in multipart/form-data."""
+    form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
+        b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
+    )
+    fields = {}
+    for part in form.iter_parts():
+        if part.get_filename() is not None:
+            raise ExceptionResponse(NOT_IMPLEMENTED, "external tables in a form are not supported, insert them first")
+        value = cast("bytes", part.get_payload(decode=True))
+        fields[str(part.get_param("name", header="content-disposition"))] = value.decode(errors="surrogateescape")
+    return fields
 
 
 def split_insert(text: bytes) -> tuple[bytes, bytes | None, str]:

@@ -1,17 +1,25 @@
 """Ports of this machine: whether one is free, and who holds it when it is not."""
 
+import contextlib
+import secrets
 import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+LOWEST, EPHEMERAL = 12_000, 32_768  # where Linux begins to number outgoing connections
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
 def free_port() -> int:
-    """Answer a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Answer a port that nobody listens on at this moment.
+
+    None of those that the system gives to outgoing connections: one of these would be gone again in no time.
+    """
+    while True:
+        port = LOWEST + secrets.randbelow(EPHEMERAL - LOWEST)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def is_taken(port: int, host: str = LOOPBACK) -> bool:

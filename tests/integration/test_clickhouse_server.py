@@ -108,6 +108,25 @@ def test_a_long_parameter_fits(clickhouse_url: str) -> None:
     assert reply.body == b"9000\n"
 
 
+def test_the_driver_may_send_long_parameters_as_a_form(clickhouse_url: str, numbers: str) -> None:
+    url = urllib.parse.urlsplit(clickhouse_url)
+    with clickhouse_connect.get_client(host=url.hostname, port=url.port, database=numbers) as driver:
+        names = [f"name {at} 'quoted' \\ --\r\n" for at in range(3_000)]
+        answer = driver.query(
+            "SELECT length({names:Array(String)}), {names:Array(String)}[3000], {n:UInt8}",
+            parameters={"names": names, "n": 7},
+            settings={"max_threads": 1},
+        )
+    assert answer.result_rows == [(3_000, names[-1], 7)]
+
+
+def test_a_form_with_a_table_in_it_is_refused(clickhouse_url: str) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="t"; filename="t"\r\n\r\n1\r\n--b--\r\n'
+    reply = ask(clickhouse_url, part, headers={"Content-Type": "multipart/form-data; boundary=b"}, query="SELECT 1")
+    assert reply.status == 501
+    assert b"external tables" in reply.body
+
+
 def test_nothing_of_a_request_stays_for_the_next(clickhouse_url: str, numbers: str) -> None:
     ask(clickhouse_url, "SELECT 1", max_threads=1, session_id="one", database=numbers)
     ask(clickhouse_url, "SET max_threads = 1")

@@ -161,7 +161,19 @@ async def _work(
     storing = asyncio.Lock()
     validator = Validator(rules, EventCodec(BundledSchemas()), counts, threads, health, metrics)
     flusher = _Flusher(settings, aggregator, client, announced, storing, threads, health, metrics)
-    opener = Opener(catalogue, topics, rules.digest, client, aggregator, announced, storing, threads, health, metrics)
+    opener = Opener(
+        catalogue,
+        topics,
+        lambda: topics,
+        rules.digest,
+        client,
+        aggregator,
+        announced,
+        storing,
+        threads,
+        health,
+        metrics,
+    )
     consumer: Any = _Consumer(logs)
     try:
         await opener._open(consumer, tps)
