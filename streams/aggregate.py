@@ -217,6 +217,14 @@ class Aggregator:
             blocks,
         )
 
+    def note_ends(self, ends: Mapping[TP, int]) -> None:
+        """Take the partitions' ends as the broker tells them: what lags grows also while nothing can be stored."""
+        for tp, end in ends.items():
+            partition = self._open.get(tp)
+            if partition is not None:
+                partition.end = end
+                self._metrics.behind(tp.topic, str(tp.partition), end - partition.state.flushed, partition.state.newest)
+
     def stored(self, batch: Batch) -> None:
         """Note that a batch is stored to its ledger rows: its buckets may leave memory."""
         now_ms = time.time() * 1000

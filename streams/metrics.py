@@ -104,13 +104,17 @@ class Metrics:
     def stored(self, position: "Position", end: int, newest_ms: int) -> None:
         """Tell where a partition stands after a flush; ``end`` is its end offset as last told by the broker."""
         place = (position.topic, str(position.partition))
-        lag = max(end - position.next_offset, 0)
-        self.lag_events.labels(*place).set(lag)
-        self.lag_seconds.labels(*place).set(max(time.time() - newest_ms / 1000, 0.0) if lag else 0.0)
+        self.behind(*place, end - position.next_offset, newest_ms)
         self.ledger.labels(*place).set(time.time())
         self.conservation.labels(*place).set(
             position.next_offset - position.accepted - position.rejected - position.skipped
         )
+
+    def behind(self, topic: str, partition: str, lag: int, newest_ms: int) -> None:
+        """Tell how many records of a partition are not stored, and how old the newest is that was read."""
+        self.lag_events.labels(topic, partition).set(max(lag, 0))
+        age = max(time.time() - newest_ms / 1000, 0.0) if lag > 0 and newest_ms else 0.0
+        self.lag_seconds.labels(topic, partition).set(age)
 
     def forget(self, topic: str, partition: int) -> None:
         """Drop the gauges of a partition that another worker reads now."""

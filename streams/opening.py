@@ -122,7 +122,8 @@ class Opener:
                 _same_topic(topic, self._topics[topic], identity)
             await asyncio.sleep(WATCH_SECONDS)
             # First of him who tries until he is answered: the other opens a connection each time it is asked.
-            await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
+            _, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
+            self._aggregator.note_ends(ends)
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}

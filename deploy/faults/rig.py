@@ -233,7 +233,8 @@ def running(folder: Path, command: Sequence[str] = WORKER, clock: Path | None = 
         ending.enter_context(rig.clickhouse)
         ending.callback(rig.broker.stop)
         ending.callback(rig.engine.stop)
-        ending.callback(send, rig.engine, signal.SIGCONT)
+        for service in (rig.broker.service, rig.engine):
+            ending.callback(send, service, signal.SIGCONT)  # an interrupted run may have left it frozen
         ending.callback(rig.close)
         rig.broker.start()
         rig.start_engine()

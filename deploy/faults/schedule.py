@@ -25,6 +25,7 @@ class Kind(enum.StrEnum):
     DATABASE_HANGS = "database hangs"
     BROKER_KILLED = "broker killed"
     BROKER_STOPPED = "broker stopped in order"
+    BROKER_HANGS = "broker hangs"
     KAFKA_CUT = "connections to Kafka cut"
     KAFKA_DELAYED = "connections to Kafka slow"
     KAFKA_HALF_CLOSED = "connections to Kafka half-closed"
@@ -49,6 +50,7 @@ LASTS: dict[Kind, tuple[float, float]] = {
     Kind.DATABASE_HANGS: (2.0, 12.0),
     Kind.BROKER_KILLED: (0.0, 4.0),
     Kind.BROKER_STOPPED: (0.0, 4.0),
+    Kind.BROKER_HANGS: (2.0, 12.0),
     Kind.KAFKA_DELAYED: (3.0, 8.0),
     Kind.KAFKA_SILENT: (2.0, 12.0),
     Kind.CLICKHOUSE_DELAYED: (3.0, 8.0),

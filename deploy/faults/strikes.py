@@ -148,6 +148,14 @@ def broker_stopped(rig: Rig, _fault: Fault) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def broker_hangs(rig: Rig, _fault: Fault) -> Iterator[None]:
+    """SIGSTOP."""
+    send(rig.broker.service, signal.SIGSTOP)
+    yield
+    send(rig.broker.service, signal.SIGCONT)
+
+
+@contextlib.contextmanager
 def clock_jumps(rig: Rig, fault: Fault) -> Iterator[None]:
     """Set the clock of all workers wrong for a while: two jumps."""
     rig.set_clock(fault.jump)
@@ -241,6 +249,7 @@ STRIKES: Mapping[Kind, Strike] = {
     Kind.DATABASE_HANGS: database_hangs,
     Kind.BROKER_KILLED: broker_killed,
     Kind.BROKER_STOPPED: broker_stopped,
+    Kind.BROKER_HANGS: broker_hangs,
     Kind.KAFKA_CUT: cut(_kafka),
     Kind.KAFKA_DELAYED: delayed(_kafka),
     Kind.KAFKA_HALF_CLOSED: half_closed(_kafka),

@@ -139,7 +139,11 @@ class Client:
         }
         with _mapped_errors(sql):
             answer = self._driver.raw_query(sql, parameters=_sent(params), settings=asked, fmt="ArrowStream")
-        return _plain(pa.ipc.open_stream(pa.py_buffer(answer)).read_all())
+        try:
+            return _plain(pa.ipc.open_stream(pa.py_buffer(answer)).read_all())
+        except (pa.ArrowInvalid, OSError) as error:
+            # The server had said 200 before it failed.
+            raise Retry(f"ClickHouse's answer broke off: {' '.join(sql.split())[:60]}") from error
 
     def insert(self, table: str, rows: pa.Table, settings: Settings | None = None) -> None:
         """Insert columns by name, as one INSERT; nothing is sent for a table without rows."""

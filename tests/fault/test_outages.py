@@ -79,6 +79,7 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
         confirmed = publisher.confirmed.total()
         assert confirmed > EVENTS_A_SECOND * AWAY_SECONDS / 4, "too few were published to prove anything"
         assert peak_memory(worker) - memory < MEMORY_GROWTH
+        assert sum(worker.metric("gris_lag_events")) > confirmed / 4, "what lags is not told"
 
         lines = logged(worker, said_before)
         obstacles = [line for line in lines if line.get("event") == "obstacle"]

@@ -64,14 +64,14 @@ def test_every_step_of_a_flush_may_be_the_last_one_under_its_rules(tmp_path: Pat
             wait_for(
                 lambda passed=passed: stack.stored() >= passed,  # type: ignore[misc]
                 f"the ledger to pass {passed} records before {step}",
-                within=60,
+                within=120,
                 every=0.02,
             )
             worker.kill()
             judges.seal(before)
             judges.change(after)
             worker = stack.worker(settings={**LARGE, "GRIS_FAULT_STOP_AFTER": step}, ready=False)
-            wait_for(lambda worker=worker: not worker.alive(), f"the worker to die after {step}", within=60)  # type: ignore[misc]
+            wait_for(lambda worker=worker: not worker.alive(), f"the worker to die after {step}", within=120)  # type: ignore[misc]
             judges.seal(after)
         assert stack.stored() < EVENTS, "it was too fast to prove anything"
         worker = stack.worker()

@@ -135,7 +135,7 @@ def test_json_lines_take_numbers_and_the_raw_long(tmp_path: Path) -> None:
 def test_a_dry_run_shows_rows_and_summary_for_people(tmp_path: Path) -> None:
     found = run(csv_file(tmp_path, line(), line(value='"1,5"')), "--agency", "g18", "--dry-run", "--submission", "BC-7")
     assert found.exit_code == 1
-    for said in ("BAD_NUMBER", "2 rows, 1 acceptable, 1 refused", "submission BC-7", "nothing was published"):
+    for said in ("BAD_NUMBER", "2 rows, 1 acceptable, 1 refused", "of their own: BC-7", "nothing was published"):
         assert said in found.stdout
 
 

@@ -1,0 +1,88 @@
+"""What ClickHouse says, sorted by what the caller must do: try again, or stop. Nothing is refused because of it."""
+
+import pyarrow as pa
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, DataError, OperationalError, ProgrammingError
+from urllib3.exceptions import IncompleteRead, ProtocolError
+
+from schemas.errors import Fatal, Retry
+from sinks.clickhouse.client import REMEDIES, RETRY, Client, sorted_error
+
+DOING = "INSERT INTO observations"
+
+
+def said(code: int, text: str = "it went wrong") -> DatabaseError:
+    return DatabaseError(f"Code: {code}. DB::Exception: {text}", code=code, name="SOME_NAME")
+
+
+@pytest.mark.parametrize("code", sorted(RETRY))
+def test_what_may_pass_is_tried_again_and_named(code: int) -> None:
+    error = sorted_error(said(code), DOING)
+    assert isinstance(error, Retry)
+    assert RETRY[code] in str(error)
+    assert DOING in str(error)
+
+
+@pytest.mark.parametrize("code", [*sorted(REMEDIES), 53, 62, 321, 407, 1001])
+def test_what_no_repetition_mends_stops_the_worker(code: int) -> None:
+    error = sorted_error(said(code), DOING)
+    assert isinstance(error, Fatal)
+    assert f"code {code}" in str(error)
+    assert REMEDIES.get(code, "it went wrong") in str(error)
+
+
+def test_too_many_parts_pass_but_too_many_partitions_in_one_insert_do_not() -> None:
+    assert isinstance(sorted_error(said(252, "Too many parts (3000)"), DOING), Retry)
+    stopped = sorted_error(said(252, "Too many partitions for single INSERT block (more than 100)"), DOING)
+    assert isinstance(stopped, Fatal)
+    assert "max_partitions_per_insert_block" in str(stopped)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [ConnectionResetError(104, "reset"), ProtocolError("aborted"), IncompleteRead(7, 9)],
+)
+def test_a_network_that_fails_is_tried_again_also_below_an_error_of_the_driver(cause: Exception) -> None:
+    assert isinstance(sorted_error(cause, DOING), Retry)
+    wrapped = OperationalError("Error executing HTTP request")
+    wrapped.__cause__ = cause
+    error = sorted_error(wrapped, DOING)
+    assert isinstance(error, Retry)
+    assert "GRIS_CLICKHOUSE" in str(error)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_gateway_before_the_server_is_tried_again(status: int) -> None:
+    assert isinstance(sorted_error(DatabaseError(f"HTTPDriver returned response code {status}"), DOING), Retry)
+
+
+def test_what_the_driver_itself_refuses_stops_the_worker() -> None:
+    assert isinstance(sorted_error(ProgrammingError("no such column"), DOING), Fatal)
+
+
+def test_no_figure_of_a_statement_reaches_the_message() -> None:
+    error = DataError("Code: 407. DB::Exception: Value '123456789' of row `secret` 98765432", code=407, name="X")
+    assert not {"123456789", "98765432", "secret"} & set(str(sorted_error(error, DOING)).replace("'", " ").split())
+
+
+class Halved:
+    """A driver whose answer breaks off in the middle, with an exception behind it, as the server does it."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.database = ""
+        self._answer = answer
+
+    def raw_query(self, *_: object, **__: object) -> bytes:
+        return self._answer
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    table = pa.table({"a": list(range(10_000))})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    whole = sink.getvalue().to_pybytes()
+    assert Client(Halved(whole), "gris").arrow("SELECT 1").num_rows == 10_000
+    for broken in (whole[:100], whole[: len(whole) // 2] + b"Code: 241. DB::Exception: Memory limit exceeded", b""):
+        with pytest.raises(Retry, match="broke off"):
+            Client(Halved(broken), "gris").arrow("SELECT 1")
