@@ -1,4 +1,4 @@
-"""The command `gris bench`, and below it `gris bench faults`."""
+"""The command `gris bench`, and below it `gris bench faults` and `gris bench outage`."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from deploy.faults.cli import faults
+from deploy.faults.cli import faults, outage
 
 CHOICES = ("week", "shuffled")
 
@@ -61,6 +61,7 @@ def bench(context: click.Context, events: int, workload: str, workers: int, file
 
 
 bench.add_command(faults)
+bench.add_command(outage)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The command `gris bench faults`."""
+"""The commands `gris bench faults` and `gris bench outage`."""
 
 import json
 import random
@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -57,13 +58,8 @@ def faults(
     click.echo(f"seed {chosen}", err=True)
     signal.signal(signal.SIGTERM, _leave)
     folder = Path(tempfile.mkdtemp(prefix="gris-faults-"))
-    began = time.monotonic()
-
-    def tell(line: str) -> None:
-        click.echo(f"{time.monotonic() - began:7.1f} s  {line}", err=True)
-
     try:
-        outcome = run(folder, Plan(chosen, count, events, workload, kinds, clock=clock), tell)
+        outcome = run(folder, Plan(chosen, count, events, workload, kinds, clock=clock), _teller())
     finally:
         if keep:
             click.echo(f"Data and logs are in {folder}.", err=True)
@@ -74,6 +70,39 @@ def faults(
         file.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if outcome.violations:
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(1), default=300, show_default=True, help="How long it is away.")
+@click.option(
+    "--rate", type=click.FloatRange(100), default=20_000, show_default=True, help="Events published a second."
+)
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
+def outage(seconds: float, rate: float, file: Path | None) -> None:
+    """Take the database away for minutes while events come in, and see what two workers make of it.
+
+    Their memory must stay within its bounds, no partition may move, the log may not be flooded; once the database is
+    back everything must be stored and right. Exits with 1 when anything is not so.
+    """
+    from rich.console import Console  # noqa: PLC0415 - `gris --help` must not wait for any of these
+
+    from deploy.faults.outage import run  # noqa: PLC0415
+    from deploy.faults.table import outage_as_json, outage_table  # noqa: PLC0415
+
+    signal.signal(signal.SIGTERM, _leave)
+    with tempfile.TemporaryDirectory(prefix="gris-outage-", ignore_cleanup_errors=True) as folder:
+        found = run(Path(folder), seconds, rate, _teller())
+    Console(width=None if sys.stdout.isatty() else 120).print(outage_table(found))
+    if file is not None:
+        file.write_text(json.dumps(outage_as_json(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if found.violations:
+        raise click.exceptions.Exit(1)
+
+
+def _teller() -> Callable[[str], None]:
+    """Give what tells people of each step, with the time since the beginning."""
+    began = time.monotonic()
+    return lambda line: click.echo(f"{time.monotonic() - began:7.1f} s  {line}", err=True)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

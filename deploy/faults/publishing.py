@@ -40,7 +40,7 @@ class Publishing(threading.Thread):
     def hurry(self) -> None:
         """Let it publish all the rest, as fast as it can."""
         self._rate = float("inf")
-        self.allow(self._workload.events)
+        self.allow(self.events)
 
     def give_up(self) -> None:
         """Make it end after the slice at hand."""
@@ -49,9 +49,14 @@ class Publishing(threading.Thread):
             self._changed.notify_all()
 
     @property
+    def events(self) -> int:
+        """How many there are in all."""
+        return self._workload.events
+
+    @property
     def done(self) -> bool:
         """Whether the broker has confirmed everything."""
-        return self.confirmed.total() == self._workload.events
+        return self.confirmed.total() == self.events
 
     def run(self) -> None:
         """Publish; ``error`` tells why it ended early."""

@@ -80,7 +80,13 @@ class Worker:
 class Rig:
     """Broker, engine, their proxies and up to three workers. ``violations`` collects what went wrong on the way."""
 
-    def __init__(self, folder: Path, command: Sequence[str] = WORKER, clock: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str] = WORKER,
+        clock: Path | None = None,
+        settings: Mapping[str, str] = SMALL,
+    ) -> None:
         self.folder = folder
         ports = [free_port() for _ in range(5)]
         self.kafka = Proxy(ports[0], ports[1])
@@ -97,6 +103,7 @@ class Rig:
         self.most_resident = 0
         self._command = command
         self._clock = clock
+        self._settings = settings
         self._client: Client | None = None
 
     @property
@@ -142,7 +149,7 @@ class Rig:
     def start(self, worker: Worker) -> None:
         """Start a worker's process; it takes the dead one's place in the group."""
         environment = {
-            **SMALL,
+            **self._settings,
             **self.direct,
             "GRIS_KAFKA": f"{LOOPBACK}:{self.kafka.port}",
             "GRIS_CLICKHOUSE": f"http://{LOOPBACK}:{self.clickhouse.port}/gris",
@@ -220,13 +227,18 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running(folder: Path, command: Sequence[str] = WORKER, clock: Path | None = None) -> Iterator[Rig]:
+def running(
+    folder: Path,
+    command: Sequence[str] = WORKER,
+    clock: Path | None = None,
+    settings: Mapping[str, str] = SMALL,
+) -> Iterator[Rig]:
     """Run all but the workers in ``folder``, which must be empty; stop all of it at the end.
 
-    ``command`` starts a worker. ``clock`` is libfaketime, where clocks are to jump.
+    ``command`` starts a worker, with ``settings``. ``clock`` is libfaketime, where clocks are to jump.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rig = Rig(folder, command, clock)
+    rig = Rig(folder, command, clock, settings)
     rig.set_clock(0)
     with contextlib.ExitStack() as ending:
         ending.enter_context(rig.kafka)

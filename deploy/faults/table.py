@@ -1,5 +1,6 @@
 """An outcome as a table for people and as JSON for programs."""
 
+import dataclasses
 import statistics
 from typing import Any
 
@@ -7,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from deploy.faults.outage import Outage
 from deploy.faults.run import Outcome, Struck
 from deploy.faults.schedule import Kind
 
@@ -31,6 +33,27 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "slowest_stop_seconds": outcome.slowest_stop,
         "most_resident_bytes": outcome.most_resident,
     }
+
+
+def outage_as_json(outage: Outage) -> dict[str, Any]:
+    """Give everything there is to know of a long outage."""
+    return {"held": not outage.violations, **dataclasses.asdict(outage), "drain_rate": outage.drain_rate}
+
+
+def outage_table(outage: Outage) -> Group:
+    """Lay out how a long outage went, and say whether all held."""
+    shown = Table(title=f"gris bench outage: {outage.seconds:.0f} s without the database", title_justify="left")
+    shown.add_column("what")
+    shown.add_column("seen", justify="right")
+    shown.add_row("published meanwhile", f"{outage.rate:,.0f} events/s")
+    shown.add_row("to be stored when it was back", f"{outage.behind:,} events")
+    shown.add_row("stored after", f"{outage.drained:.1f} s: {outage.drain_rate:,.0f} events/s")
+    shown.add_row("most resident memory of a worker", f"{outage.most_resident / MIB:,.0f} MiB")
+    shown.add_row("CPU of both workers meanwhile", f"{outage.cpu:.1%} of a core")
+    shown.add_row("lines of log of both meanwhile", str(outage.lines))
+    if not outage.violations:
+        return Group(shown, "No partition moved, nothing lost, nothing doubled, every total right.")
+    return Group(shown, *(Text(f"VIOLATION {line}", "red") for line in outage.violations))
 
 
 def table(outcome: Outcome) -> Group:
