@@ -51,6 +51,24 @@ class Process:
         self._child.kill()
         self._child.wait(STOP_SECONDS)
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._child.send_signal(number)
+
+    def ended(self, within: float) -> int:
+        """Wait for its end and answer its exit code; kill it, and fail, when it takes over ``within`` seconds."""
+        try:
+            return self._child.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"a process did not end within {within:.0f} s: {self.tail()}") from None
+
+    def heeds(self, number: signal.Signals) -> bool:
+        """Tell whether the process handles this signal itself by now, or is gone."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        caught = next((line for line in status.splitlines() if line.startswith("SigCgt")), "SigCgt: 0")
+        return not self.alive() or bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
     def pause(self) -> None:
         """Let it stand still (SIGSTOP), as a machine that stalls."""
         self._child.send_signal(signal.SIGSTOP)
