@@ -189,7 +189,8 @@ class Aggregator:
         if not days:
             return queries.CELL_COLUMNS.empty_table()
         place = state.position
-        codes = [indicator.code for indicator in indicators]
+        # The table is ordered by indicator: without any named, a bucket's rows are looked for in nearly all of it.
+        codes = [indicator.code for indicator in indicators] or state.codes
         return await self._health.persist(
             "reading buckets back from ClickHouse",
             lambda: self._threads.database(

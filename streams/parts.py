@@ -45,7 +45,7 @@ class Parts:
     async def finish(self, seconds: float) -> None:
         """Store what was folded in, within ``seconds`` unless the worker stops for a fault; then let go of everything.
 
-        What is not stored by then is read again from the ledger.
+        What is not stored by then is read again from the ledger. The status stays: it says why to the end.
         """
         self.opener.stop()
         if self.health.fatal is None:
@@ -55,7 +55,6 @@ class Parts:
                 log.warning("stopped_before_flush", remedy="what was not stored is read again from the ledger")
         await self.announcer.close()
         self.threads.close()
-        self.stop_status()
 
 
 def compose(settings: WorkerSettings) -> Parts:

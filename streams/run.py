@@ -16,6 +16,7 @@ from streams.parts import Parts
 
 # What ending takes beyond the last flush; then the process is cut off, whatever it still waits for.
 END_SECONDS = 1.8
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ class Runner(faust.Worker):
         asyncio's own handlers go with its loop: a second signal would kill what is about to exit in order.
         """
         self.loop.add_signal_handler(signal.SIGUSR1, self._on_sigusr1)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             signal.signal(number, self._told)
 
     def _told(self, number: int, _frame: FrameType | None) -> None:
@@ -54,6 +55,11 @@ def run(app: faust.App, parts: Parts, stop_seconds: float) -> NoReturn:
     try:
         Runner(app, parts, stop_seconds + END_SECONDS).execute_from_commandline()
     except SystemExit as ended:
+        for number in STOPS:
+            signal.signal(
+                number, signal.SIG_IGN
+            )  # as it ends, the interpreter gives handlers back: the next would kill
+        parts.stop_status()
         if parts.threads.busy:
             # The interpreter would wait for a call to a database that hangs, for minutes. Nothing depends on it.
             _exit_now(parts, int(ended.code or 0))

@@ -27,6 +27,7 @@ from sinks.feed.settings import FeedSettings
 
 GRACE_SECONDS = 5
 STOP_SECONDS = 8.0
+STOPS = (signal.SIGTERM, signal.SIGINT)
 FIRST_ERROR = 400
 ROUTERS = (daily, indicators, observations, submissions, coverage, completeness, health)
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -87,6 +88,8 @@ def serve(settings: FeedSettings) -> None:
         server_header=False,
     )
     FeedServer(config, app.state.feed).run()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)  # as it ends, the interpreter gives handlers back: the next would kill
 
 
 class FeedServer(uvicorn.Server):
@@ -104,7 +107,7 @@ class FeedServer(uvicorn.Server):
         with exit code 0.
         """
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in STOPS:
                 signal.signal(number, self.handle_exit)
         yield
 

@@ -97,12 +97,15 @@ class Process:
 class Stack:
     """Broker and database that run already, and the workers and the feed one starts on them."""
 
-    def __init__(self, folder: Path, kafka: Broker, engine: LocalClickHouse, catalogue: Path | None) -> None:
+    def __init__(
+        self, folder: Path, kafka: Broker, engine: LocalClickHouse, catalogue: Path | None, database: str = "gris"
+    ) -> None:
         self.folder = folder
         self.kafka = kafka
         self.engine = engine
         self.bootstrap = kafka.bootstrap
-        self.clickhouse = f"{engine.url}/gris"
+        self.database = database
+        self.clickhouse = f"{engine.url}/{database}"
         self.catalogue: Catalogue = load(catalogue)
         self.environment = {"GRIS_KAFKA": self.bootstrap, "GRIS_CLICKHOUSE": self.clickhouse}
         if catalogue is not None:
@@ -170,6 +173,15 @@ class Stack:
         """Ask the feed."""
         return self._http.get(f"{self.feed_url}{path}")
 
+    def metric(self, name: str, metric: str, **labels: str) -> float | None:
+        """Ask a worker for one of its metrics, with all these labels; None when it has no such."""
+        text = self._http.get(f"{self.metrics[name]}/metrics").text
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        for line in text.splitlines():
+            if line.startswith(f"{metric}{{") and all(label in line for label in wanted):
+                return float(line.rpartition(" ")[2])
+        return None
+
     def query(self, sql: str) -> list[list[Any]]:
         """Ask ClickHouse over its plain HTTP interface: rows of JSON values, 64-bit integers as numbers."""
         rows: list[list[Any]] = json.loads(self.command(f"{sql} FORMAT JSONCompact"))["data"]
@@ -179,7 +191,7 @@ class Stack:
         """Have ClickHouse run a statement; answers what it said."""
         answer = self._http.post(
             self.engine.url,
-            params={"database": "gris", "output_format_json_quote_64bit_integers": "0"},
+            params={"database": self.database, "output_format_json_quote_64bit_integers": "0"},
             content=sql.encode(),
         )
         assert answer.status_code == httpx.codes.OK, answer.text
