@@ -42,7 +42,9 @@ class Started:
         port = free_port()
         own = {"GRIS_METRICS_PORT": str(port), "GRIS_FEED_PORT": str(port)}
         self.url = f"http://127.0.0.1:{port}"
-        self.process = Process(folder / f"{what}.log", {**settings, **own}, what)
+        self._folder = folder / f"{what}-{port}"
+        self._folder.mkdir()
+        self.process = Process(folder / f"{what}-{port}.log", {**settings, **own}, what, folder=self._folder)
 
     def says(self, word: str, path: str = "/readyz") -> bool:
         """Tell whether it answers, and with this word."""
@@ -60,6 +62,7 @@ class Started:
         assert self.process.ended(ENDS_WITHIN) == 0, self.process.tail()
         log = self.process.log.read_text()
         assert "Traceback" not in log, self.process.tail()
+        assert not list(self._folder.iterdir()), "it leaves something where it was started"
         return log
 
 

@@ -57,7 +57,7 @@ class Gates(Threads):
         self._script = itertools.cycle(script)
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def _run(self, _pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run(self, pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ARG002
         await self.turn()
         result = call(*args, **kwargs)
         await self.turn()

@@ -30,12 +30,13 @@ CHECK_SECONDS = 300.0
 class Process:
     """One `gris …` process: output in a file, stopped or killed by its own pid."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str, folder: Path | None = None) -> None:
         self.log = log
         with log.open("ab") as out:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", *arguments],
                 env=os.environ | environment,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
