@@ -1,7 +1,10 @@
 """The program ``gris``: one name for every command; each is loaded only when it is called."""
 
 import importlib
+import os
+import signal
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -27,6 +30,8 @@ COMMANDS = {
     "rebuild": ("deploy.rebuild.cli", "rebuild", "Make totals, or everything, once more, and prove it equal."),
     "bench": ("deploy.benchmark.cli", "bench", "Measure how fast events get in, and that they are right."),
 }
+# Commands that run until they are told to stop; to be told so early is no failure either.
+SERVICES = ("worker", "feed")
 
 
 class Program(click.Group):
@@ -40,6 +45,9 @@ class Program(click.Group):
         """Import the command called ``cmd_name``."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in SERVICES:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _leave)
         module, function, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(module), function)
         if not isinstance(command, click.Command):
@@ -58,6 +66,15 @@ class Program(click.Group):
         except GrisError as error:
             click.echo(f"gris: {error}", err=True)
             ctx.exit(EXIT_RETRY if isinstance(error, Retry) else EXIT_FATAL)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Exit at once, as a service does that is stopped before it is ready; it takes over the signals when it is.
+
+    Nothing was begun: there is nothing to finish, and nobody to wait for who may not answer.
+    """
+    os.write(sys.stderr.fileno(), b"gris: stopped before it was ready; nothing had been begun\n")
+    os._exit(0)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

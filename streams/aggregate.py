@@ -46,7 +46,23 @@ class Open:
     opening: int
     state: Partition
     end: int
+    """Where what can be read of it ends, as the broker last told it."""
+    clear_ms: float
+    """When nothing was last known to lag, or it was opened (ms)."""
+    oldest_ms: float = 0.0
+    """Broker time (ms) of the oldest record that is folded in and not stored; 0 for none."""
     pending: list[Judged] = dataclasses.field(default_factory=list)
+
+    def lag(self, now_ms: float) -> tuple[int, float]:
+        """Give the offsets that are not stored, and the age (seconds) of the oldest.
+
+        One that was not read yet came after the newest that was read, and after nothing was known to lag.
+        """
+        behind = max(self.end - self.state.flushed, 0)
+        if not behind:
+            self.clear_ms = now_ms
+            return 0, 0.0
+        return behind, max(now_ms - (self.oldest_ms or max(self.state.newest, self.clear_ms)), 0.0) / 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,7 +121,7 @@ class Aggregator:
             await self._load_years(state, state.unknown_years_of(start.restoring))
             await self._load(state, {day for day, *_ in start.restoring})
             state.restore(start.restoring)
-        self._open[tp] = Open(opening, state, start.position.next_offset)
+        self._open[tp] = Open(opening, state, start.position.next_offset, time.time() * 1000)
 
     def close(self) -> None:
         """Forget everything: partitions were revoked, or are about to be opened anew from the ledger."""
@@ -139,6 +155,7 @@ class Aggregator:
             partition.state.advance(judged.block, len(judged.accepted.rows), len(judged.refused))
             partition.pending.append(judged)
             partition.end = judged.end
+            partition.oldest_ms = partition.oldest_ms or float(judged.block.timestamps[0])
             self.rows += len(judged.block.offsets)
             self.since = self.since or time.monotonic()
         if self.rows >= self._settings.flush_rows:
@@ -172,7 +189,8 @@ class Aggregator:
         if not days:
             return queries.CELL_COLUMNS.empty_table()
         place = state.position
-        codes = [indicator.code for indicator in indicators]
+        # The table is ordered by indicator: without any named, a bucket's rows are looked for in nearly all of it.
+        codes = [indicator.code for indicator in indicators] or state.codes
         return await self._health.persist(
             "reading buckets back from ClickHouse",
             lambda: self._threads.database(
@@ -223,7 +241,7 @@ class Aggregator:
             partition = self._open.get(tp)
             if partition is not None:
                 partition.end = end
-                self._metrics.behind(tp.topic, str(tp.partition), end - partition.state.flushed, partition.state.newest)
+                self._metrics.behind(*tp, *partition.lag(time.time() * 1000))
 
     def stored(self, batch: Batch) -> None:
         """Note that a batch is stored to its ledger rows: its buckets may leave memory."""
@@ -236,7 +254,9 @@ class Aggregator:
             if partition is not None and partition.opening == opening:
                 days = {day for judged in blocks for day in np.unique(judged.accepted.day).tolist()}
                 partition.state.stored_up_to(position.next_offset, days)
-                self._metrics.stored(position, partition.end, partition.state.newest)
+                partition.oldest_ms = float(partition.pending[0].block.timestamps[0]) if partition.pending else 0.0
+                self._metrics.stored(position)
+                self._metrics.behind(*tp, *partition.lag(now_ms))
 
     def _count(self, judged: Judged, now_ms: float) -> None:
         agency = judged.block.agency

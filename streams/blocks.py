@@ -54,7 +54,7 @@ class Fetched:
     follows: int
     """The offset after the block delivered before this one, or the opening's start: a lost block breaks the chain."""
     end: int
-    """The partition's end offset as the broker last told it."""
+    """The partition's end as the broker last told it, or the block's own when nothing that follows can be read."""
 
 
 class Blocks(codecs.Codec):
@@ -102,8 +102,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if _assignment(consumer) is not assignment:
                 return {}
             fetched = {tp: Batch(records) for tp, records in found.items()}
-            for tp, batch in fetched.items():
-                batch.goes_on = assignment.state_value(tp).position
+            for tp in assignment.tps if assignment else ():
+                # An empty batch moves on, too: past markers and what was aborted, of which nothing is delivered.
+                state = assignment.state_value(tp)
+                if state.has_valid_position:
+                    fetched.setdefault(tp, Batch()).goes_on = state.position
             return fetched
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
@@ -174,9 +177,14 @@ class Consumer(driver.Consumer):
         self._opening.set()
 
     async def ends(self, tps: Sequence[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
-        """Ask the broker for the first offsets and the end offsets of partitions. Raises Retry."""
+        """Ask the broker for the first offsets of partitions, and for where what can be read ends. Raises Retry."""
         with _mapped_errors("for the ends of its logs"):
-            return await self.earliest_offsets(*tps), await self.highwaters(*tps)
+            begins, ends = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        return begins, {tp: self._readable(tp, end) for tp, end in ends.items()}
+
+    def _readable(self, tp: TP, end: int) -> int:
+        """Give the end without the markers and aborted records there that were passed: nobody can read them."""
+        return self._delivered[tp] if tp in self._openings and self.goes_on[tp] >= end else end
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message a partition and fetch; its value is ``Fetched``."""
@@ -197,12 +205,16 @@ class Consumer(driver.Consumer):
         for tp, batch in cast("dict[TP, Batch]", records or {}).items():
             opening = self._openings.get(tp)
             # What began before the partition was opened may come from anywhere: it is read again.
-            if not batch or opening is None or before.get(tp) != opening:
+            if opening is None or before.get(tp) != opening:
+                continue
+            if self.goes_on[tp] != batch.goes_on:
+                self.goes_on = self.goes_on | {tp: batch.goes_on}
+            if not batch:
                 continue
             first, follows = batch[0], self._delivered[tp]
             self._delivered[tp] = batch[-1].offset + 1
-            self.goes_on = self.goes_on | {tp: batch.goes_on}
-            end = self.highwater(tp) or batch[-1].offset + 1
+            stable = self._thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001
+            end = self._readable(tp, stable or batch[-1].offset + 1)
             yield (
                 tp,
                 ConsumerMessage(

@@ -1,8 +1,6 @@
 """The command `gris worker`."""
 
 import gc
-import os
-import sys
 
 import click
 
@@ -13,11 +11,11 @@ COLLECTIONS = (1_000_000, 20, 1_000)
 @click.command()
 def worker() -> None:
     """Validate and aggregate events until stopped (SIGTERM flushes first). Settings are GRIS_ variables."""
-    import faust  # noqa: PLC0415 - takes a second, which no other command should pay
-    import structlog  # noqa: PLC0415
+    import structlog  # noqa: PLC0415 - Faust and its like take a second, which no other command should pay
 
     from streams.app import create_app  # noqa: PLC0415
     from streams.parts import compose  # noqa: PLC0415
+    from streams.run import run  # noqa: PLC0415
     from streams.settings import WorkerSettings  # noqa: PLC0415
 
     settings = WorkerSettings.read()
@@ -27,17 +25,4 @@ def worker() -> None:
     # Records come by the hundred thousand and hold no cycles; walking them again and again cost 2 µs an event.
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)
-    runner = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel="WARNING")
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as ended:
-        fatal = parts.health.fatal
-        if parts.threads.busy:
-            # The interpreter would wait for a call to a database that hangs, for minutes. Nothing depends on it.
-            if fatal is not None:
-                click.echo(f"gris: {fatal}", err=True)
-            sys.stderr.flush()
-            os._exit(1 if fatal is not None else int(ended.code or 0))
-        if fatal is not None:
-            raise fatal from None
-        raise
+    run(app, parts, settings.stop_seconds)

@@ -20,7 +20,33 @@ from streams.metrics import Metrics
 from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
 
+TICK_SECONDS = 0.5
+
 log = structlog.get_logger(__name__)
+
+
+class Pulse:
+    """Tells whether the process stood still: what it was about to do then may be another's business by now."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._longest = 0.0
+
+    def begin(self) -> None:
+        """Feel it from now on."""
+        self._longest = 0.0
+        if self._last is None:
+            self._beat()
+
+    def standstill(self) -> float:
+        """Give the longest standstill since ``begin``, in seconds; a tick is the least."""
+        return max(self._longest, time.monotonic() - self._last) if self._last is not None else 0.0
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last if self._last is not None else 0.0)
+        self._last = now
+        asyncio.get_running_loop().call_later(TICK_SECONDS, self._beat)
 
 
 class Flusher:
@@ -48,6 +74,7 @@ class Flusher:
         self.on_fenced: Callable[[], Awaitable[None]] | None = None
         self.commit_hint: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
         self._storing = storing
+        self._pulse = Pulse()
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -68,8 +95,11 @@ class Flusher:
         3. after a start under other rules, the deletion of totals that nothing accounts for any more;
         4. the ledger row: from here on a restart begins behind the batch;
         5. the Kafka commit: for lag tools only.
+
+        Raises Fenced when another worker may have the partitions by now; what was stored of the batch does no harm.
         """
         async with self._storing:
+            self._pulse.begin()
             start = time.perf_counter()
             batch = await self._aggregator.take()
             if batch is None:
@@ -79,7 +109,7 @@ class Flusher:
             await self._store("storing rejected events", self._writer.rejected, batch.rejected)
             self._passed("rejected")
             if batch.totals.num_rows:
-                await self._store("storing day totals", self._writer.day_totals, [batch.totals])
+                await self._store("storing day totals", self._ours(self._writer.day_totals), [batch.totals])
             self._passed("totals")
             await self._health.persist(
                 "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
@@ -97,6 +127,21 @@ class Flusher:
             self._metrics.flushes.observe(time.perf_counter() - start)
             if self.commit_hint is not None:
                 await self.commit_hint({tp: p.next_offset for tp, p in batch.positions.items()})
+
+    def _ours(self, insert: Callable[[pa.Table], None]) -> Callable[[pa.Table], None]:
+        """Insert totals only as long as the session cannot be over.
+
+        Whoever opened the partitions since has replaced the totals behind the ledger that were there then. One that
+        came later would win over its totals of lower versions: with the right value, but maybe with a flag that was
+        right only in between.
+        """
+
+        def insert_in_time(rows: pa.Table) -> None:
+            if self._pulse.standstill() > self._settings.session_seconds:
+                raise Fenced("The process stood still for longer than its session: its partitions may have moved.")
+            insert(rows)
+
+        return insert_in_time
 
     async def _store(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
         if not tables:

@@ -61,10 +61,16 @@ class Metrics:
         self.flushes = Histogram(
             "gris_flush_seconds", "A flush from its totals to its ledger row.", buckets=DURATIONS, registry=registry
         )
-        self.lag_events = Gauge("gris_lag_events", "Records not yet stored.", ["topic", "partition"], registry=registry)
+        self.lag_events = Gauge(
+            "gris_lag_events",
+            "Offsets behind the ledger that may hold a record; 0 when nothing that can be read is left.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         self.lag_seconds = Gauge(
             "gris_lag_seconds",
-            "Age of the newest record read, 0 when all is stored.",
+            "Age of the oldest record read and not stored, or how long, at most, there has been one to read since the"
+            " partition was opened; 0 when all is stored.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -101,20 +107,18 @@ class Metrics:
         finally:
             self.stages.labels(name).observe(time.perf_counter() - start)
 
-    def stored(self, position: "Position", end: int, newest_ms: int) -> None:
-        """Tell where a partition stands after a flush; ``end`` is its end offset as last told by the broker."""
+    def stored(self, position: "Position") -> None:
+        """Tell where a partition stands after a flush."""
         place = (position.topic, str(position.partition))
-        self.behind(*place, end - position.next_offset, newest_ms)
         self.ledger.labels(*place).set(time.time())
         self.conservation.labels(*place).set(
             position.next_offset - position.accepted - position.rejected - position.skipped
         )
 
-    def behind(self, topic: str, partition: str, lag: int, newest_ms: int) -> None:
-        """Tell how many records of a partition are not stored, and how old the newest is that was read."""
-        self.lag_events.labels(topic, partition).set(max(lag, 0))
-        age = max(time.time() - newest_ms / 1000, 0.0) if lag > 0 and newest_ms else 0.0
-        self.lag_seconds.labels(topic, partition).set(age)
+    def behind(self, topic: str, partition: int, lag: int, seconds: float) -> None:
+        """Tell how many offsets of a partition are not stored, and for how long the oldest has been there."""
+        self.lag_events.labels(topic, str(partition)).set(lag)
+        self.lag_seconds.labels(topic, str(partition)).set(seconds)
 
     def forget(self, topic: str, partition: int) -> None:
         """Drop the gauges of a partition that another worker reads now."""

@@ -58,6 +58,7 @@ class Opener:
         self._health = health
         self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
+        self._known = False
 
     def assigned(self, consumer: Consumer, tps: frozenset[TP]) -> None:
         """Open partitions anew: everything known of a former assignment is forgotten."""
@@ -89,6 +90,9 @@ class Opener:
     async def _open(self, consumer: Consumer, tps: Sequence[TP]) -> None:
         """Fence, read, check, open: nothing that another worker still does can come after the fence and count."""
         try:
+            if self._known:  # else the process has only just asked
+                await self._check_topics()
+            self._known = True
             # A flush of a former assignment ends first, or its lines could come behind newer ones.
             async with self._storing:
                 await self._health.persist("fencing partitions", lambda: self._announcer.fence(tps))
@@ -115,15 +119,19 @@ class Opener:
     async def _watch(self, consumer: Consumer, tps: Sequence[TP]) -> None:
         """Ask Kafka for ever what fetches do not tell: whether it is there at all, and still has the same topics."""
         while tps:
-            found = await self._health.persist(
-                "asking Kafka for the topics", lambda: self._threads.database(self._identify)
-            )
-            for topic, identity in found.items():
-                _same_topic(topic, self._topics[topic], identity)
+            await self._check_topics()
             await asyncio.sleep(WATCH_SECONDS)
             # First of him who tries until he is answered: the other opens a connection each time it is asked.
             _, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
             self._aggregator.note_ends(ends)
+
+    async def _check_topics(self) -> None:
+        """Ask whether the topics are still those that they were when the process started. Raises Fatal."""
+        found = await self._health.persist(
+            "asking Kafka for the topics", lambda: self._threads.database(self._identify)
+        )
+        for topic, identity in found.items():
+            _same_topic(topic, self._topics[topic], identity)
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}

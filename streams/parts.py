@@ -9,12 +9,13 @@ import structlog
 
 from schemas.catalogue import load
 from schemas.codec import EventCodec, warm_up
+from schemas.errors import Fatal
 from schemas.registry import source
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse.client import Client, connect
 from streams.aggregate import Aggregator
-from streams.announce import Announcer, Announcing, Silence
+from streams.announce import Announcer, Announcing, Fenced, Silence
 from streams.broker import Identity, identities
 from streams.flush import Flusher
 from streams.health import Health
@@ -45,17 +46,19 @@ class Parts:
     async def finish(self, seconds: float) -> None:
         """Store what was folded in, within ``seconds`` unless the worker stops for a fault; then let go of everything.
 
-        What is not stored by then is read again from the ledger.
+        What is not stored by then is read again from the ledger. The status stays: it says why to the end.
         """
         self.opener.stop()
         if self.health.fatal is None:
             try:
                 await asyncio.wait_for(self.flusher.flush(), seconds)
-            except TimeoutError:
+            except (TimeoutError, Fenced):
                 log.warning("stopped_before_flush", remedy="what was not stored is read again from the ledger")
+            except Fatal as fatal:
+                self.health.fatal = fatal
+                log.critical("stopping", reason=str(fatal))
         await self.announcer.close()
         self.threads.close()
-        self.stop_status()
 
 
 def compose(settings: WorkerSettings) -> Parts:

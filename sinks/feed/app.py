@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -23,6 +26,8 @@ from sinks.feed.routes import completeness, coverage, daily, health, indicators,
 from sinks.feed.settings import FeedSettings
 
 GRACE_SECONDS = 5
+STOP_SECONDS = 8.0
+STOPS = (signal.SIGTERM, signal.SIGINT)
 FIRST_ERROR = 400
 ROUTERS = (daily, indicators, observations, submissions, coverage, completeness, health)
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -70,8 +75,6 @@ def create_app(settings: FeedSettings) -> FastAPI:
 
 def serve(settings: FeedSettings) -> None:
     """Run the feed until SIGTERM or SIGINT."""
-    # uvicorn raises the signal again once it has stopped: the process would end by it and not with exit code 0.
-    signal.signal(signal.SIGTERM, lambda *_: None)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -85,6 +88,8 @@ def serve(settings: FeedSettings) -> None:
         server_header=False,
     )
     FeedServer(config, app.state.feed).run()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)  # as it ends, the interpreter gives handlers back: the next would kill
 
 
 class FeedServer(uvicorn.Server):
@@ -93,6 +98,26 @@ class FeedServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
         super().__init__(config)
         self._feed = feed
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Heed SIGTERM and SIGINT to the end of the process, however often they come.
+
+        uvicorn's own gives them back when it has stopped, and raises them again: the process would end by them and not
+        with exit code 0.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPS:
+                signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop in order, but soon: a database that hangs would keep a question's thread for minutes."""
+        if not self.should_exit:
+            cut = threading.Timer(STOP_SECONDS, os._exit, (0,))
+            cut.daemon = True
+            cut.start()
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Stop as uvicorn does, the streams first."""

@@ -90,6 +90,8 @@ class Book:
             self._arriving[bucket].append(line)
         if bucket in self._held:
             _keep(self._held[bucket], line)
+            if not _said(self._held[bucket]):
+                self.forget(bucket)
 
     def begin(self, buckets: Iterable[Bucket]) -> None:
         """Say that these buckets are about to be read from day_totals: what arrives meanwhile is kept beside."""
@@ -110,7 +112,7 @@ class Book:
             held: dict[str, Held] = {}
             for line in (*lines, *arrived):
                 _keep(held, line)
-            if held:
+            if _said(held):
                 self._held[bucket] = held
             else:
                 self.forget(bucket)
@@ -124,7 +126,12 @@ class Book:
         if held is None:
             return None
         self._held.move_to_end(bucket)
-        return {breakdown: kept.text(self._catalogue) for breakdown, kept in held.items()}
+        return {breakdown: kept.text(self._catalogue) for breakdown, kept in held.items() if kept.line.areas}
+
+
+def _said(held: Mapping[str, Held]) -> bool:
+    """Tell whether anything is said in a bucket: a line without areas says that it has no statement any more."""
+    return any(kept.line.areas for kept in held.values())
 
 
 def _keep(held: dict[str, Held], line: Line) -> None:

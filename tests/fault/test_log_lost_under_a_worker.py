@@ -1,83 +1,141 @@
 """A log that is cut or made again while a worker reads it: the worker stops with a sentence, and resets nothing."""
 
+import contextlib
+import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka import admin as kafka
 
+from deploy.local.kafka import Broker
 from deploy.topics import ensure
 from schemas.topics import specs
-from tests.support.sending import of_event, send
-from tests.support.small_catalogue import write_catalogue
-from tests.support.stack import Process, Stack, running_stack
+from tests.support.catalogue_folders import change, write_catalogue
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.kafka import running_kafka
+from tests.support.sending import Record, of_event, send
+from tests.support.stack import Process, Stack
 from tests.support.wait import wait_for
 from tests.support.wire import Event, event
 
-TOPIC = "gris.events.z01"
 SECONDS = 30.0
 NOTICED_WITHIN = 60.0
+NUMBERS = itertools.count(1)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    with running_stack(tmp_path, write_catalogue(tmp_path / "catalogue")) as running:
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
         yield running
 
 
-@pytest.fixture
-def worker(stack: Stack) -> Process:
-    """Run a worker that has stored three events and waits for more."""
-    worker = stack.worker()
-    send(stack.bootstrap, [of_event(hour(at)) for at in range(3)])
-    stack.wait_caught_up(alive=[worker])
-    return worker
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse]:
+    with LocalClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
+        yield running
+
+
+class Scene:
+    """A worker on a topic, a database and a group of its own, which has stored three events and waits for more."""
+
+    def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
+        agency = f"t{next(NUMBERS):02}"
+        self.code = f"{agency.upper()}.001"
+        self.topic = f"gris.events.{agency}"
+        catalogue = folder / "catalogue"
+        catalogue.mkdir()
+        change(write_catalogue(catalogue), "agencies.csv", 2, code=agency)
+        change(catalogue, "indicators.csv", 2, code=self.code, agency=agency)
+        self.stack = Stack(folder, broker, engine, catalogue, f"of_{agency}")
+        self.stack.prepare()
+        self.admin = kafka.AdminClient({"bootstrap.servers": broker.bootstrap})
+        self.worker: Process = self.stack.worker(settings={"GRIS_GROUP": agency})
+        self.publish(3)
+        self.stack.wait_caught_up(alive=[self.worker])
+        self.before = self.state()
+
+    def publish(self, count: int) -> None:
+        send(self.stack.bootstrap, [of_event(self.hour(at)) for at in range(count)])
+
+    def hour(self, at: int) -> Event:
+        return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
+
+    def state(self) -> tuple[object, ...]:
+        """Read all that is stored."""
+        rows = (self.stack.query(f"SELECT * FROM {table} FINAL ORDER BY ALL") for table in ("rejected", "day_totals"))
+        statements = self.stack.query("SELECT offset, value FROM observations FINAL ORDER BY offset")
+        return self.stack.ledger(), statements, *rows
+
+    def last_words(self) -> str:
+        """Wait for the worker to stop by itself, with 1; gives its sentence, which /readyz and one line of log say."""
+        said: set[str] = set()
+
+        def ended() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                said.add(httpx.get(f"{self.stack.metrics['worker-1']}/readyz", timeout=5).text.strip())
+            return not self.worker.alive()
+
+        wait_for(ended, "the worker to stop by itself", within=NOTICED_WITHIN)
+        assert self.worker.ended(1) == 1, self.worker.tail()
+        lines = self.worker.log.read_text().splitlines()
+        (sentence,) = [json.loads(line)["reason"] for line in lines if '"stopping"' in line]
+        assert sentence in said
+        assert lines[-1] == f"gris: {sentence}"
+        return str(sentence)
 
 
 @pytest.fixture
-def admin(stack: Stack) -> kafka.AdminClient:
-    return kafka.AdminClient({"bootstrap.servers": stack.bootstrap})
+def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[Scene]:
+    found = Scene(tmp_path, broker, engine)
+    yield found
+    found.stack.stop()
 
 
-def hour(at: int) -> Event:
-    return event("Z01.001", "01", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
+def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> None:
+    scene.worker.pause()
+    scene.publish(6)
+    place = TopicPartition(scene.topic, 0, 7)
+    scene.admin.delete_records([place])[TopicPartition(scene.topic, 0)].result(SECONDS)
+    scene.worker.resume()
+    sentence = scene.last_words()
+    assert scene.topic in sentence
+    assert "begins after the ledger's next offset" in sentence or "does not hold the offset" in sentence
+    assert scene.state() == scene.before
 
 
-def last_words(worker: Process) -> str:
-    """Wait for a worker to stop by itself, with a failure; gives its sentence."""
-    wait_for(lambda: not worker.alive(), "the worker to stop by itself", within=NOTICED_WITHIN)
-    assert worker.stop() not in (0, -15), worker.tail()
-    return worker.tail(5)
+def test_records_deleted_after_they_were_read_stop_nothing(scene: Scene) -> None:
+    scene.admin.delete_records([TopicPartition(scene.topic, 0, 3)])[TopicPartition(scene.topic, 0)].result(SECONDS)
+    scene.publish(2)
+    scene.stack.wait_caught_up(alive=[scene.worker])
+    assert scene.worker.stop() == 0
 
 
-def test_records_deleted_before_they_were_read_stop_the_worker(
-    stack: Stack, worker: Process, admin: kafka.AdminClient
-) -> None:
-    before = stack.ledger()
-    worker.pause()
-    send(stack.bootstrap, [of_event(hour(at)) for at in range(3, 9)])
-    admin.delete_records([TopicPartition(TOPIC, 0, 7)])[TopicPartition(TOPIC, 0)].result(SECONDS)
-    worker.resume()
-    words = last_words(worker)
-    assert "begins after the ledger's next offset" in words or "does not hold the offset" in words
-    assert stack.ledger() == before
+def test_a_topic_that_is_deleted_stops_the_worker(scene: Scene) -> None:
+    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
+    assert "does not exist" in scene.last_words()
+    assert scene.state() == scene.before
 
 
-def test_a_topic_that_is_deleted_stops_the_worker(stack: Stack, worker: Process, admin: kafka.AdminClient) -> None:
-    before = stack.ledger()
-    admin.delete_topics([TOPIC])[TOPIC].result(SECONDS)
-    assert "does not exist" in last_words(worker)
-    assert stack.ledger() == before
+def test_a_topic_that_is_made_again_stops_the_worker_within_seconds(scene: Scene) -> None:
+    scene.worker.pause()
+    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
+    wait_for(lambda: scene.topic not in scene.admin.list_topics(timeout=10).topics, "it to be gone", within=SECONDS)
+    ensure(scene.stack.bootstrap, specs(scene.stack.catalogue))
+    scene.publish(2)  # fewer than were read of the old one
+    scene.worker.resume()
+    sentence = scene.last_words()
+    assert scene.topic in sentence
+    assert "not the one that the ledger speaks of" in sentence or "does not hold the offset" in sentence
+    assert scene.state() == scene.before
 
 
-def test_a_topic_that_is_made_again_stops_the_worker_within_seconds(
-    stack: Stack, worker: Process, admin: kafka.AdminClient
-) -> None:
-    worker.pause()
-    admin.delete_topics([TOPIC])[TOPIC].result(SECONDS)
-    wait_for(lambda: TOPIC not in admin.list_topics(timeout=10).topics, "the topic to be gone", within=SECONDS)
-    ensure(stack.bootstrap, specs(stack.catalogue))
-    send(stack.bootstrap, [of_event(hour(at)) for at in range(8)])
-    worker.resume()
-    assert "not the one that the ledger speaks of" in last_words(worker)
+def test_partitions_added_stop_the_worker_before_a_record_of_them_is_judged(scene: Scene) -> None:
+    scene.admin.create_partitions([kafka.NewPartitions(scene.topic, 2)])[scene.topic].result(SECONDS)
+    one = of_event(scene.hour(7))
+    send(scene.stack.bootstrap, [Record(one.topic, one.key, one.value, partition=1)])
+    assert "2 partitions, the ledger knows 1" in scene.last_words()
+    assert scene.state() == scene.before

@@ -80,6 +80,7 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
         assert confirmed > EVENTS_A_SECOND * AWAY_SECONDS / 4, "too few were published to prove anything"
         assert peak_memory(worker) - memory < MEMORY_GROWTH
         assert sum(worker.metric("gris_lag_events")) > confirmed / 4, "what lags is not told"
+        assert max(worker.metric("gris_lag_seconds")) > AWAY_SECONDS / 2, "how old it is, is not told"
 
         lines = logged(worker, said_before)
         obstacles = [line for line in lines if line.get("event") == "obstacle"]
@@ -89,6 +90,7 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
         rig.start_engine()
         wait_for(lambda: publisher.done and stored(rig) == events, "all events", within=RECOVERED_WITHIN, every=0.2)
         wait_for(worker.ready, "the worker to be ready again")
+        wait_for(lambda: not any(worker.metric("gris_lag_seconds")), "nothing to lag")
         assert worker.metric("gris_rebalances_total") == rebalances
         assert peak_memory(worker) - memory < MEMORY_GROWTH
 

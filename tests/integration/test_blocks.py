@@ -15,6 +15,7 @@ from deploy import topics as broker
 from deploy.local.kafka import Broker
 from schemas.errors import Fatal
 from schemas.topics import TopicSpec
+from streams.app import App
 from streams.blocks import Blocks, Consumer, Fetched, Hooks, Transport
 from tests.support.kafka import running_kafka
 
@@ -62,7 +63,7 @@ async def until(ready: Callable[[], bool], what: str) -> None:
 async def reading(kafka: Broker, topic: str) -> AsyncIterator[Reading]:
     """Run a Faust app that reads a topic of one partition, closed until it is opened."""
     broker.ensure(kafka.bootstrap, [TopicSpec(topic, 1, {})])
-    app = faust.App(
+    app = App(
         f"group-{topic}",
         broker=f"kafka://{kafka.bootstrap}",
         store="memory://",

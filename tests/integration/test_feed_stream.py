@@ -1,6 +1,7 @@
 """The stream over a real broker: nothing twice, nothing left out, and a reset when the log cannot tell."""
 
 import concurrent.futures
+import dataclasses
 import datetime as dt
 import socket
 import threading
@@ -96,6 +97,51 @@ def test_a_client_resumes_at_any_offset_without_gap_or_repetition(kafka: str, da
             announce(kafka, [line(61)])
             assert stream.take(1)[0].id == 60
             announce(kafka, [line(62)])
+
+
+@pytest.mark.parametrize("held", [2, 4096], ids=["from the topic", "from memory"])
+def test_a_client_goes_on_after_the_feed_was_restarted_without_gap_or_repetition(
+    kafka: str, database: str, held: int
+) -> None:
+    heard: list[int | None] = []
+    version = 0
+    for _ in range(3):
+        with feed_on(kafka, database, feed_recent_lines=held) as feed:
+            feed.ready()
+            last = None if not heard else str(heard[-1])
+            with feed.stream(after=-1, last=last) as stream:
+                announce(kafka, [line(version := version + 1) for _ in range(4)])
+                heard += [event.id for event in stream.take(version - len(heard) - 1)]  # one is left for the next
+        announce(kafka, [line(version := version + 1) for _ in range(3)])  # nobody is there to hear
+    assert heard == list(range(len(heard)))
+
+
+def test_a_line_without_areas_takes_its_bucket_out_of_the_report(kafka: str, database: str) -> None:
+    before = DAY - dt.timedelta(days=1)
+    client = connect(database)
+    Writer(client).day_totals(totals([line(1, day=before), line(2)]))
+    with feed_on(kafka, database) as feed:
+        feed.ready()
+        assert feed.report(DAY)["lines"][0]["bucket"] == str(DAY)
+        with feed.stream() as stream:
+            client.command("DELETE FROM day_totals WHERE bucket = {day:Date}", {"day": DAY})
+            announce(kafka, [dataclasses.replace(line(3), status="M", areas=())])
+            (event,) = stream.take(1)
+        said = {name: event.data[name] for name in ("value", "status", "areas", "areas_reported")}
+        assert said == {"value": None, "status": "M", "areas": [], "areas_reported": 0}
+        wait_for(lambda: feed.report(DAY)["cursor"] == 0, "the line to be taken in")
+        report = feed.report(DAY)
+        assert [(found["indicator"], found["bucket"]) for found in report["lines"]] == [(CODE, str(before))]
+        assert feed.http.get("/").status_code == 200
+        assert feed.http.get(f"/indicators/{CODE}").status_code == 200
+    with feed_on(kafka, database) as again:
+        assert again.ready().report(DAY)["lines"] == report["lines"]
+    with feed_on(kafka, database) as feed:
+        feed.ready()
+        Writer(client).day_totals(totals([line(4)]))  # as the worker does it: stored, then announced
+        announce(kafka, [line(4)])
+        wait_for(lambda: feed.report(DAY)["lines"][0]["bucket"] == str(DAY), "the bucket to be back")
+    client.close()
 
 
 def test_the_header_wins_over_the_parameter(kafka: str, database: str) -> None:

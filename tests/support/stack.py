@@ -30,12 +30,13 @@ CHECK_SECONDS = 300.0
 class Process:
     """One `gris …` process: output in a file, stopped or killed by its own pid."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str, folder: Path | None = None) -> None:
         self.log = log
         with log.open("ab") as out:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", *arguments],
                 env=os.environ | environment,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -50,6 +51,24 @@ class Process:
         """End it as a crash would."""
         self._child.kill()
         self._child.wait(STOP_SECONDS)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._child.send_signal(number)
+
+    def ended(self, within: float) -> int:
+        """Wait for its end and answer its exit code; kill it, and fail, when it takes over ``within`` seconds."""
+        try:
+            return self._child.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"a process did not end within {within:.0f} s: {self.tail()}") from None
+
+    def heeds(self, number: signal.Signals) -> bool:
+        """Tell whether the process handles this signal itself by now, or is gone."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        caught = next((line for line in status.splitlines() if line.startswith("SigCgt")), "SigCgt: 0")
+        return not self.alive() or bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
     def pause(self) -> None:
         """Let it stand still (SIGSTOP), as a machine that stalls."""
@@ -79,12 +98,15 @@ class Process:
 class Stack:
     """Broker and database that run already, and the workers and the feed one starts on them."""
 
-    def __init__(self, folder: Path, kafka: Broker, engine: LocalClickHouse, catalogue: Path | None) -> None:
+    def __init__(
+        self, folder: Path, kafka: Broker, engine: LocalClickHouse, catalogue: Path | None, database: str = "gris"
+    ) -> None:
         self.folder = folder
         self.kafka = kafka
         self.engine = engine
         self.bootstrap = kafka.bootstrap
-        self.clickhouse = f"{engine.url}/gris"
+        self.database = database
+        self.clickhouse = f"{engine.url}/{database}"
         self.catalogue: Catalogue = load(catalogue)
         self.environment = {"GRIS_KAFKA": self.bootstrap, "GRIS_CLICKHOUSE": self.clickhouse}
         if catalogue is not None:
@@ -152,6 +174,15 @@ class Stack:
         """Ask the feed."""
         return self._http.get(f"{self.feed_url}{path}")
 
+    def metric(self, name: str, metric: str, **labels: str) -> float | None:
+        """Ask a worker for one of its metrics, with all these labels; None when it has no such."""
+        text = self._http.get(f"{self.metrics[name]}/metrics").text
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        for line in text.splitlines():
+            if line.startswith(f"{metric}{{") and all(label in line for label in wanted):
+                return float(line.rpartition(" ")[2])
+        return None
+
     def query(self, sql: str) -> list[list[Any]]:
         """Ask ClickHouse over its plain HTTP interface: rows of JSON values, 64-bit integers as numbers."""
         rows: list[list[Any]] = json.loads(self.command(f"{sql} FORMAT JSONCompact"))["data"]
@@ -161,7 +192,7 @@ class Stack:
         """Have ClickHouse run a statement; answers what it said."""
         answer = self._http.post(
             self.engine.url,
-            params={"database": "gris", "output_format_json_quote_64bit_integers": "0"},
+            params={"database": self.database, "output_format_json_quote_64bit_integers": "0"},
             content=sql.encode(),
         )
         assert answer.status_code == httpx.codes.OK, answer.text

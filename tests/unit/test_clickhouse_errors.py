@@ -31,6 +31,16 @@ def test_what_no_repetition_mends_stops_the_worker(code: int) -> None:
     assert REMEDIES.get(code, "it went wrong") in str(error)
 
 
+@pytest.mark.parametrize("code", [159, 202, 209, 210, 236, 241, 243, 252, 319, 425, 571, 692, 762, 999])
+def test_what_passes_by_itself_never_stops_the_worker(code: int) -> None:
+    assert isinstance(sorted_error(said(code), DOING), Retry)
+
+
+@pytest.mark.parametrize(("code", "remedy"), [(243, "make room"), (242, "see Keeper"), (285, "start them")])
+def test_an_obstacle_that_somebody_must_remove_says_how(code: int, remedy: str) -> None:
+    assert remedy in str(sorted_error(said(code), DOING))
+
+
 def test_too_many_parts_pass_but_too_many_partitions_in_one_insert_do_not() -> None:
     assert isinstance(sorted_error(said(252, "Too many parts (3000)"), DOING), Retry)
     stopped = sorted_error(said(252, "Too many partitions for single INSERT block (more than 100)"), DOING)

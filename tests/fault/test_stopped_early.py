@@ -1,0 +1,149 @@
+"""Whoever is told to stop ends in order and in time, whatever it has not begun yet and whomever it waits for."""
+
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+import httpx
+import pytest
+
+from deploy.local.ports import free_port
+from tests.support.small_catalogue import write_catalogue
+from tests.support.stack import Process, Stack, running_stack
+from tests.support.wait import wait_for
+
+ENDS_WITHIN = 10.0
+BOTH = pytest.mark.parametrize("number", [SIGTERM, SIGINT], ids=["SIGTERM", "SIGINT"])
+EITHER = pytest.mark.parametrize("what", ["worker", "feed"])
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    with running_stack(folder, write_catalogue(folder / "catalogue")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """Give a port where connections are taken and nothing is ever answered."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+class Started:
+    """A worker or a feed that was started with these settings, and where it answers."""
+
+    def __init__(self, folder: Path, what: str, settings: Mapping[str, str]) -> None:
+        port = free_port()
+        own = {"GRIS_METRICS_PORT": str(port), "GRIS_FEED_PORT": str(port)}
+        self.url = f"http://127.0.0.1:{port}"
+        self._folder = folder / f"{what}-{port}"
+        self._folder.mkdir()
+        self.process = Process(folder / f"{what}-{port}.log", {**settings, **own}, what, folder=self._folder)
+
+    def says(self, word: str, path: str = "/readyz") -> bool:
+        """Tell whether it answers, and with this word."""
+        with contextlib.suppress(httpx.TransportError):
+            return word in httpx.get(self.url + path, timeout=5).text
+        return False
+
+    def stops(self, *numbers: signal.Signals) -> str:
+        """Send signals, a moment apart: it must end in time, with 0 and no trace of a crash. Gives its log."""
+        for number in numbers:
+            if self.process.alive():
+                self.process.tell(number)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: not self.process.alive(), "a moment", within=0.3)
+        assert self.process.ended(ENDS_WITHIN) == 0, self.process.tail()
+        log = self.process.log.read_text()
+        assert "Traceback" not in log, self.process.tail()
+        assert not list(self._folder.iterdir()), "it leaves something where it was started"
+        return log
+
+
+Start = Callable[[str, Mapping[str, str]], Started]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start workers and feeds; none survives the test."""
+    found: list[Started] = []
+
+    def begin(what: str, settings: Mapping[str, str]) -> Started:
+        found.append(Started(tmp_path, what, settings))
+        return found[-1]
+
+    yield begin
+    for one in found:
+        one.process.kill()
+
+
+def nowhere(port: int) -> dict[str, str]:
+    """Point a process at a broker and a database that are not there."""
+    return {"GRIS_KAFKA": f"127.0.0.1:{port}", "GRIS_CLICKHOUSE": f"http://127.0.0.1:{port}/gris"}
+
+
+@EITHER
+@BOTH
+def test_it_is_told_while_it_still_imports(start: Start, what: str, number: signal.Signals) -> None:
+    one = start(what, nowhere(1))
+    wait_for(lambda: one.process.heeds(SIGTERM), "the first handler", every=0.002)
+    assert "before it was ready" in one.stops(number)
+
+
+@EITHER
+def test_it_is_told_while_nobody_listens(start: Start, what: str) -> None:
+    one = start(what, nowhere(1))
+    wait_for(lambda: one.says("Kafka"), "/readyz to name Kafka")
+    one.stops(SIGTERM)
+
+
+@EITHER
+def test_it_is_told_while_nobody_answers(start: Start, what: str) -> None:
+    with silent() as port:
+        one = start(what, nowhere(port))
+        wait_for(lambda: one.says("", "/healthz"), "it to listen")
+        time.sleep(1)  # for the question that is not answered to be asked
+        one.stops(SIGTERM)
+
+
+@EITHER
+@BOTH
+def test_it_is_told_while_the_database_does_not_answer(
+    stack: Stack, start: Start, what: str, number: signal.Signals
+) -> None:
+    with silent() as port:
+        one = start(what, {**stack.environment, "GRIS_CLICKHOUSE": f"http://127.0.0.1:{port}/gris"})
+        wait_for(lambda: one.says("", "/healthz"), "it to listen")
+        time.sleep(1)  # for the question that is not answered to be asked
+        one.stops(number)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
+def test_a_worker_is_told_at_any_moment_of_its_start(stack: Stack, start: Start, delay: float) -> None:
+    one = start("worker", stack.environment)
+    wait_for(lambda: one.says("", "/healthz"), "it to listen")
+    time.sleep(delay)  # here the moment is what is tried
+    one.stops(SIGTERM)
+
+
+@EITHER
+@pytest.mark.parametrize("numbers", [(SIGINT,), (SIGTERM,) * 4, (SIGTERM, SIGINT, SIGTERM)], ids=str)
+def test_it_is_told_when_it_is_ready_and_again_while_it_stops(
+    stack: Stack, start: Start, what: str, numbers: tuple[signal.Signals, ...]
+) -> None:
+    one = start(what, stack.environment)
+    wait_for(lambda: one.says("ready"), "it to be ready")
+    log = one.stops(*numbers)
+    assert "\x1b" not in log, "control sequences in a file"
+
+
+def test_without_migrations_a_worker_stops_by_itself_and_names_the_remedy(stack: Stack, start: Start) -> None:
+    one = start("worker", {**stack.environment, "GRIS_CLICKHOUSE": f"{stack.engine.url}/nothing_here"})
+    assert one.process.ended(60) == 1
+    assert "gris migrate" in one.process.tail(3)

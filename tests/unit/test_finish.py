@@ -1,0 +1,42 @@
+"""The last flush of a worker that is told to stop: whatever becomes of it, the worker ends in order and says so."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.errors import Fatal
+from streams.announce import Fenced, Silence
+from streams.health import Health
+from streams.parts import Parts
+from streams.threads import Threads
+
+
+class LastFlush:
+    """A flush that ends as it is told."""
+
+    def __init__(self, error: Exception | None, seconds: float = 0.0) -> None:
+        self._error, self._seconds = error, seconds
+
+    async def flush(self) -> None:
+        await asyncio.sleep(self._seconds)
+        if self._error is not None:
+            raise self._error
+
+
+def finished(flusher: LastFlush) -> Health:
+    nothing: Any = SimpleNamespace(stop=lambda: None)
+    last: Any = flusher
+    parts = Parts([], Health(), nothing, nothing, last, nothing, Silence(), Threads(), lambda: None)
+    asyncio.run(parts.finish(0.1))
+    return parts.health
+
+
+@pytest.mark.parametrize("flusher", [LastFlush(None), LastFlush(Fenced("gone")), LastFlush(None, seconds=60)])
+def test_what_was_not_stored_is_no_fault(flusher: LastFlush) -> None:
+    assert finished(flusher).fatal is None
+
+
+def test_a_refusal_in_the_last_flush_is_the_workers_last_word() -> None:
+    assert str(finished(LastFlush(Fatal("ClickHouse refused"))).fatal) == "ClickHouse refused"
