@@ -120,13 +120,40 @@ def _ticks(value: int | None) -> bytes:
 
 def decode_line(framed: bytes) -> dict[str, Any]:
     """Decode a ReportLine: ``bucket`` a date, ``updated_at`` aware, values Decimal or None. Raises ValueError."""
-    line = _decode(LINE_ID, framed, "updated_at")
+    line = _decode(LINE_ID, framed)
+    line["updated_at"] = _instant(line["updated_at"])
     line["bucket"] = EPOCH.date() + dt.timedelta(days=line["bucket"])
     for area in line["areas"]:
         for name in ("value", "min", "max"):
             if area[name] is not None:
                 area[name] = int.from_bytes(area[name], signed=True) * TICK
     return line
+
+
+def decode_line_in_ticks(framed: bytes) -> dict[str, Any]:
+    """Decode a ReportLine in a third of the time.
+
+    ``bucket`` counts days and ``updated_at`` milliseconds since 1970; each of ``areas`` is an AreaRow. Raises
+    ValueError.
+    """
+    line = _decode(LINE_ID, framed)
+    line["areas"] = [
+        (
+            area["area"],
+            _ticks_of(area["value"]),
+            _ticks_of(area["min"]),
+            _ticks_of(area["max"]),
+            area["areas_reported"],
+            area["areas_expected"],
+            area["cells"],
+        )
+        for area in line["areas"]
+    ]
+    return line
+
+
+def _ticks_of(raw: bytes | None) -> int | None:
+    return None if raw is None else int.from_bytes(raw, signed=True)
 
 
 def encode_rejected(record: Mapping[str, object]) -> bytes:
@@ -143,20 +170,28 @@ def encode_rejected(record: Mapping[str, object]) -> bytes:
 
 def decode_rejected(framed: bytes) -> dict[str, Any]:
     """Decode a RejectedEvent; ``received_at`` is aware. Raises ValueError."""
-    return _decode(REJECTED_ID, framed, "received_at")
+    record = _decode(REJECTED_ID, framed)
+    record["received_at"] = _instant(record["received_at"])
+    return record
 
 
-def _decode(schema_id: int, framed: bytes, instant: str) -> dict[str, Any]:
-    """Decode with fastavro, whose own logical types take most of the time of a line: only ``instant`` is made one."""
+def _decode(schema_id: int, framed: bytes) -> dict[str, Any]:
+    """Decode with fastavro but for logical types, which would take most of the time of a line."""
     if framed[:HEADER] != _frame(schema_id):
         raise ValueError(f"the record is not framed with schema id {schema_id}; is this the right topic?")
     body = io.BytesIO(framed[HEADER:])
     try:
         record: Any = fastavro.schemaless_reader(body, _schema(schema_id), None)
-        record[instant] = EPOCH + record[instant] * MILLISECOND
     except (EOFError, LookupError, OverflowError) as error:
         raise ValueError(f"the record does not follow schema {schema_id}: {type(error).__name__}") from error
     return dict(record)
+
+
+def _instant(milliseconds: int) -> dt.datetime:
+    try:
+        return EPOCH + milliseconds * MILLISECOND
+    except OverflowError as error:
+        raise ValueError(f"{milliseconds} ms since 1970 is no instant") from error
 
 
 @cache

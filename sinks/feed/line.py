@@ -8,17 +8,20 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from itertools import starmap
 from typing import Any
 
 import orjson
 
 from schemas.catalogue import NATION, Catalogue, Indicator
+from schemas.codec import decode_line_in_ticks
 from schemas.period import Frequency, Period, PeriodError
 
 MISSING = "M"
 TICK_DECIMALS = 4
 EPOCH = dt.date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = (date.toordinal() - EPOCH for date in (dt.date.min, dt.date.max))
+DAY_MS = 24 * 60 * 60 * 1000
 
 FIELDS = (
     "indicator",
@@ -120,27 +123,19 @@ def day_of(date: dt.date) -> int:
     return date.toordinal() - EPOCH
 
 
-def from_message(message: Mapping[str, Any]) -> Line:
-    """Make a line of a decoded gris.daily record: Decimals, a date as bucket, an aware ``updated_at``."""
-    areas = tuple(
-        AreaTotal(
-            area["area"],
-            _ticks(area["value"]),
-            _ticks(area["min"]),
-            _ticks(area["max"]),
-            area["areas_reported"],
-            area["areas_expected"],
-            area["cells"],
-        )
-        for area in message["areas"]
-    )
-    updated_at = message["updated_at"]
+def from_message(framed: bytes) -> Line:
+    """Make a line of a record of gris.daily. Raises ValueError for what is none."""
+    message = decode_line_in_ticks(framed)
+    day, updated_at = message["bucket"], message["updated_at"]
+    if not (FIRST_DAY <= day <= LAST_DAY and 0 <= updated_at < (LAST_DAY + 1) * DAY_MS):
+        raise ValueError("the record's bucket or updated_at is beyond what a date can be")
+    areas = tuple(starmap(AreaTotal, message["areas"]))
     return Line(
-        day_of(message["bucket"]),
+        day,
         message["indicator"],
         message["breakdown"],
         message["version"],
-        round(updated_at.timestamp() * 1000),
+        updated_at,
         message["status"] if any(area.area == NATION for area in areas) else MISSING,
         tuple(message["flags"]),
         areas,
@@ -221,7 +216,3 @@ def _area_text(total: AreaTotal, decimals: int) -> str:
         f'"max":{number(total.high, decimals)},"areas_reported":{total.areas_reported},'
         f'"areas_expected":{total.areas_expected},"cells":{total.cells}}}'
     )
-
-
-def _ticks(value: Decimal | None) -> int | None:
-    return None if value is None else int(value.scaleb(TICK_DECIMALS))
