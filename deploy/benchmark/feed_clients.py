@@ -7,7 +7,8 @@ import datetime as dt
 import re
 import resource
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +20,10 @@ ANSWER_SECONDS = 30.0
 CONNECTING = 200  # clients that connect at one time: more would overflow a listen queue of usual length
 FILES_BESIDE = 64
 MATTER = 1 << 18  # bytes read at a time
-HEAD_END = b"\r\n\r\n"
+CRLF = b"\r\n"
+HEAD_END = CRLF + CRLF
 OK = b"200"
+DEFLATED = re.compile(rb"\r\ncontent-encoding: *deflate", re.IGNORECASE)
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ID = re.compile(rb"\nid: (\d+)\n")
 EVENT = re.compile(rb"event: (\w+)\n(?:id: (\d+)\n)?data: (.*)\n\n")
@@ -181,6 +184,7 @@ class _Ear(asyncio.BufferedProtocol):
         self._asked = asked
         self._whole = whole  # reads lines too, and tells how old they are
         self._silent = silent
+        self._unpack: Callable[[bytes], bytes] = _same
         self._rest = b""
         self._last = -1
 
@@ -196,22 +200,31 @@ class _Ear(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._ears.bytes += nbytes
-        if self.answered.done() and not self.listens:
-            return
-        self._rest += self._ears.matter[:nbytes]
         if not self.answered.done():
-            if HEAD_END not in self._rest:
-                return
-            if self._rest[9:12] != OK:
-                self.answered.set_exception(Fatal(f"The stream answers {self._rest[9:12].decode()}."))
-                return
-            self.answered.set_result(None)
-        (self._read if self._whole else self._look)()
+            self._answer(self._ears.matter[:nbytes])
+        elif self.listens:
+            self._hear(self._ears.matter[:nbytes])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio
         self.left = True
         if not self.answered.done():
             self.answered.set_exception(Fatal("The feed closed a stream before it answered."))
+
+    def _answer(self, said: bytes) -> None:
+        self._rest += said
+        head, ended, body = self._rest.partition(HEAD_END)
+        if ended and head[9:12] != OK:
+            self.answered.set_exception(Fatal(f"The stream answers {head[9:12].decode()}."))
+        elif ended:
+            self.answered.set_result(None)
+            self._rest = b""
+            if DEFLATED.search(head):
+                self._unpack = _Deflated().text
+            self._hear(body)
+
+    def _hear(self, said: bytes) -> None:
+        self._rest += self._unpack(said)
+        (self._read if self._whole else self._look)()
 
     def _look(self) -> None:
         """Note the ids, and keep what may be the beginning of one."""
@@ -240,6 +253,31 @@ class _Ear(asyncio.BufferedProtocol):
         self._last = offset
         self._ears.first.setdefault(offset, now)
         self._ears.last[offset] = now
+
+
+class _Deflated:
+    """The text of a chunked and deflated answer (RFC 9112, 7.1), as its bytes come."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj()
+        self._rest = b""
+
+    def text(self, said: bytes) -> bytes:
+        """Give what these bytes add, as far as whole chunks go."""
+        self._rest += said
+        texts = []
+        while True:
+            size, ended, rest = self._rest.partition(CRLF)
+            length = int(size, 16) if ended else 0
+            if not ended or len(rest) < length + len(CRLF):
+                return b"".join(texts)
+            texts.append(self._inflate.decompress(rest[:length]))
+            self._rest = rest[length + len(CRLF) :]
+
+
+def _same(said: bytes) -> bytes:
+    """Give what need not be unpacked: between chunks stand sizes, which no pattern of ours takes for text."""
+    return said
 
 
 def _open_files(wanted: int) -> None:

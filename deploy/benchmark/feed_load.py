@@ -117,7 +117,8 @@ def listening(
 ) -> Iterator["Listeners"]:
     """Connect so many clients to the stream at once, each resuming ``after`` an id (None: from now on).
 
-    ``listening`` of them (None: all) look for ids in what they get; the others only take it, which costs less.
+    ``listening`` of them (None: all) look for ids in what they get; the others only take it, which costs less. With
+    ``{"Accept-Encoding": "deflate"}`` they take a tenth to a fifth of the bytes.
     ``silent`` more accept nothing once they have asked. The limit of open files is raised as far as the system lets.
     """
     asked = dict(headers or {}) if after is None else {"Last-Event-ID": str(after), **(headers or {})}

@@ -8,8 +8,7 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -40,8 +39,7 @@ FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AreaTotal:
+class AreaTotal(NamedTuple):
     """One area's row of a line; ``value``, ``low`` (min) and ``high`` (max) are ticks, None when not reported."""
 
     area: str
@@ -129,7 +127,7 @@ def from_message(framed: bytes) -> Line:
     day, updated_at = message["bucket"], message["updated_at"]
     if not (FIRST_DAY <= day <= LAST_DAY and 0 <= updated_at < (LAST_DAY + 1) * DAY_MS):
         raise ValueError("the record's bucket or updated_at is beyond what a date can be")
-    areas = tuple(starmap(AreaTotal, message["areas"]))
+    areas = tuple(map(AreaTotal._make, message["areas"]))
     return Line(
         day,
         message["indicator"],

@@ -175,13 +175,13 @@ class Live:
     async def _enter(self, records: Sequence[Record]) -> None:
         for count, record in enumerate(records, 1):
             entry = Entry(record.offset, record.value)
-            self.recent.add(entry)
             self._metrics.lines.inc()
             bucket = _bucket_of(record.key)
             if bucket is not None:
                 self.book.know([bucket])
             if bucket is None or self.clients or self.book.follows(bucket):
                 self._read(entry)
+            self.recent.add(entry)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
 

@@ -34,9 +34,10 @@ async def stream(
     after: Annotated[
         int | None, Query(description="resumes at the next id; without either the stream starts now")
     ] = None,
+    accept_encoding: Annotated[str, Header(description="deflate, or none")] = "",
 ) -> Response:
     """Follow the lines as they change, as server-sent events."""
-    return await feed.streams.answer(last_event_id, after)
+    return await feed.streams.answer(last_event_id, after, accept_encoding)
 
 
 @router.get(
