@@ -201,9 +201,9 @@ class _Ear(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._ears.bytes += nbytes
         if not self.answered.done():
-            self._answer(self._ears.matter[:nbytes])
+            self._answer(bytes(self._ears.matter[:nbytes]))
         elif self.listens:
-            self._hear(self._ears.matter[:nbytes])
+            self._hear(bytes(self._ears.matter[:nbytes]))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio
         self.left = True
@@ -265,7 +265,7 @@ class _Deflated:
     def text(self, said: bytes) -> bytes:
         """Give what these bytes add, as far as whole chunks go."""
         self._rest += said
-        texts = []
+        texts: list[bytes] = []
         while True:
             size, ended, rest = self._rest.partition(CRLF)
             length = int(size, 16) if ended else 0
