@@ -209,8 +209,11 @@ def _object(fields: Mapping[str, str], areas: Iterable[str], names: Sequence[str
 
 
 def _area_text(total: AreaTotal, decimals: int) -> str:
+    value = number(total.value, decimals)
+    # A province's three figures are one and the same.
+    low = value if total.low == total.value else number(total.low, decimals)
+    high = value if total.high == total.value else number(total.high, decimals)
     return (
-        f'{{"area":{quoted(total.area)},"value":{number(total.value, decimals)},"min":{number(total.low, decimals)},'
-        f'"max":{number(total.high, decimals)},"areas_reported":{total.areas_reported},'
-        f'"areas_expected":{total.areas_expected},"cells":{total.cells}}}'
+        f'{{"area":{quoted(total.area)},"value":{value},"min":{low},"max":{high},'
+        f'"areas_reported":{total.areas_reported},"areas_expected":{total.areas_expected},"cells":{total.cells}}}'
     )

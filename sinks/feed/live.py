@@ -183,6 +183,7 @@ class Live:
                 self._read(entry)
             self.recent.add(entry)
             if count % BREATH == 0:
+                self._wake()
                 await asyncio.sleep(0)
 
     def _read(self, entry: Entry) -> None:
