@@ -1,18 +1,24 @@
 """The stream over a real broker: nothing twice, nothing left out, and a reset when the log cannot tell."""
 
 import concurrent.futures
+import contextlib
 import datetime as dt
+import os
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from deploy.benchmark.feed_load import gets, listening
 from schemas import topics
 from schemas.catalogue import load
+from schemas.errors import Fatal
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
@@ -194,6 +200,54 @@ def test_a_client_that_accepts_nothing_is_cut_off_and_the_others_are_not(kafka: 
                 assert [event.id for event in stream.take(1300)] == list(range(1300))
                 wait_for(lambda: "gris_feed_clients_cut_off_total 1.0" in feed.http.get("/metrics").text, "the cut")
                 assert "gris_feed_clients 1.0" in feed.http.get("/metrics").text
+
+
+def test_a_deflated_stream_says_the_same_and_ends_as_it_should(kafka: str, database: str) -> None:
+    def told(answer: httpx.Response) -> Iterator[bytes]:
+        """Give all the text there was, whenever there is more."""
+        reader, text = zlib.decompressobj(), b""
+        deflated = answer.headers.get("content-encoding") == "deflate"
+        for raw in answer.iter_raw():
+            text += reader.decompress(raw) if deflated else raw
+            yield text
+        assert reader.eof == deflated
+
+    announce(kafka, [line(version) for version in range(1, 31)])
+    with feed_on(kafka, database, feed_recent_lines=8) as feed, contextlib.ExitStack() as open_streams:
+        feed.ready()
+        texts = []
+        for coding in ("identity", "deflate"):
+            headers = {"Accept-Encoding": coding, "Last-Event-ID": "4"}  # partly from the topic, partly from memory
+            answer = open_streams.enter_context(feed.http.stream("GET", "/v1/daily/stream", headers=headers))
+            assert answer.headers["vary"] == "Accept-Encoding"
+            assert answer.headers.get("content-encoding", "identity") == coding
+            texts.append(told(answer))
+        for text in texts:
+            assert next(found for found in text if found.endswith(b"\n\n") and b"\nid: 29\n" in found)
+        remove_log(kafka)  # which ends the streams
+        plain, deflated = (list(text)[-1] for text in texts)
+
+    assert plain.count(b"event: line") == 25
+    assert plain.endswith(b"}\n\n")
+    assert plain == deflated
+
+
+def test_a_load_hears_what_it_is_told_and_counts_what_it_gets(kafka: str, database: str) -> None:
+    with feed_on(kafka, database) as feed:
+        feed.ready()
+        for headers in ({}, {"Accept-Encoding": "deflate"}):
+            with listening(feed.url, clients=30, headers=headers, silent=2, pid=os.getpid()) as listeners:
+                announce(kafka, [line(version) for version in range(1, 21)])
+                heard = listeners.wait(20, within=30)
+            assert (heard.clients, heard.events, heard.fewest, heard.repeated, heard.left) == (30, 20, 20, 0, 0)
+            assert len(heard.spread_ms) == len(heard.behind_ms) == 20
+        tag = feed.http.get(f"/v1/daily/{DAY}", headers={"Accept-Encoding": "gzip"}).headers["etag"]
+        asked = {"Accept-Encoding": "gzip", "If-None-Match": tag}
+        found = gets(feed.url, f"/v1/daily/{DAY}", headers=asked, seconds=0.2, connections=2, pid=os.getpid())
+        assert (set(found.statuses), found.size) == ({304}, 0)
+        assert found.answers == sum(found.statuses.values()) > 0
+    with pytest.raises(Fatal):
+        gets(feed.url, "/healthz", seconds=0.1)
 
 
 def test_many_clients_are_told_the_same(kafka: str, database: str) -> None:
