@@ -68,6 +68,9 @@ class Body:
 
     async def _in(self, coding: str) -> Coded:
         """Code the body, once for all who wait for it, whether they stay or not."""
+        if coding == IDENTITY:
+            self._coded[coding] = self._code(coding)
+            return self._coded[coding]
         if coding not in self._coding:
             self._coding[coding] = asyncio.create_task(asyncio.to_thread(self._code, coding))
         self._coded[coding] = await asyncio.shield(self._coding[coding])

@@ -224,7 +224,8 @@ def test_a_deflated_stream_says_the_same_and_ends_as_it_should(kafka: str, datab
             texts.append(told(answer))
         for text in texts:
             assert next(found for found in text if found.endswith(b"\n\n") and b"\nid: 29\n" in found)
-        remove_log(kafka)  # which ends the streams
+        remove_log(kafka)
+        make_log(kafka)  # which ends the streams
         plain, deflated = (list(text)[-1] for text in texts)
 
     assert plain.count(b"event: line") == 25
