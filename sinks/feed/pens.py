@@ -14,6 +14,7 @@ class Pen(Protocol):
     """Gives the bytes of one stream, in this order: ``begin``, then texts and runs as they come, ``end``."""
 
     coding: str
+    chunk: int  # bytes of text that a client is given at one time; its patience counts anew for each
 
     def begin(self) -> bytes:
         """Give what comes first."""
@@ -36,6 +37,7 @@ class PlainPen:
     """Writes texts as they are."""
 
     coding = IDENTITY
+    chunk = 64 << 10
 
     def begin(self) -> bytes:  # noqa: D102 - see Pen
         return b""
@@ -54,6 +56,7 @@ class DeflatingPen:
     """Writes a zlib stream; what many clients get is compressed once for all of them."""
 
     coding = DEFLATE
+    chunk = 256 << 10  # about as many bytes, deflated
 
     def __init__(self) -> None:
         self._checksum = START

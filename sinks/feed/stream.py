@@ -22,7 +22,6 @@ from sinks.feed.problem import ProblemError
 from sinks.feed.recent import Entry
 from sinks.feed.settings import FeedSettings
 
-CHUNK = 64 << 10  # a client is given this much at a time, and its patience counts anew for each
 RETRY_MS = 2000
 READERS = 8  # clients that read the topic again at one time; the rest waits
 CATCH_UP_WAIT_SECONDS = 1.0
@@ -126,7 +125,7 @@ class EventStream(Response):
             if live.epoch != self._epoch:
                 await self._send(send, self._pen.text(reset("The log began anew.")))
                 return
-            run = live.recent.after(self._after, live.frame, CHUNK)
+            run = live.recent.after(self._after, live.frame, self._pen.chunk)
             if run is None:
                 raise TooSlow
             if run:
