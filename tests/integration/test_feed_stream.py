@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import datetime as dt
-import os
 import socket
 import threading
 import zlib
@@ -15,10 +14,8 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from deploy.benchmark.feed_load import gets, listening
 from schemas import topics
 from schemas.catalogue import load
-from schemas.errors import Fatal
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
@@ -231,24 +228,6 @@ def test_a_deflated_stream_says_the_same_and_ends_as_it_should(kafka: str, datab
     assert plain.count(b"event: line") == 25
     assert plain.endswith(b"}\n\n")
     assert plain == deflated
-
-
-def test_a_load_hears_what_it_is_told_and_counts_what_it_gets(kafka: str, database: str) -> None:
-    with feed_on(kafka, database) as feed:
-        feed.ready()
-        for headers in ({}, {"Accept-Encoding": "deflate"}):
-            with listening(feed.url, clients=30, headers=headers, silent=2, pid=os.getpid()) as listeners:
-                announce(kafka, [line(version) for version in range(1, 21)])
-                heard = listeners.wait(20, within=30)
-            assert (heard.clients, heard.events, heard.fewest, heard.repeated, heard.left) == (30, 20, 20, 0, 0)
-            assert len(heard.spread_ms) == len(heard.behind_ms) == 20
-        tag = feed.http.get(f"/v1/daily/{DAY}", headers={"Accept-Encoding": "gzip"}).headers["etag"]
-        asked = {"Accept-Encoding": "gzip", "If-None-Match": tag}
-        found = gets(feed.url, f"/v1/daily/{DAY}", headers=asked, seconds=0.2, connections=2, pid=os.getpid())
-        assert (set(found.statuses), found.size) == ({304}, 0)
-        assert found.answers == sum(found.statuses.values()) > 0
-    with pytest.raises(Fatal):
-        gets(feed.url, "/healthz", seconds=0.1)
 
 
 def test_many_clients_are_told_the_same(kafka: str, database: str) -> None:
