@@ -8,7 +8,14 @@ import pyarrow as pa
 
 from schemas.codec_buffer import Buffer, Ints
 from schemas.codec_columns import EVENT_COLUMNS, columns_of, read, take
-from schemas.codec_lines import decode_line, decode_rejected, encode_event, encode_line, encode_rejected
+from schemas.codec_lines import (
+    decode_line,
+    decode_line_in_ticks,
+    decode_rejected,
+    encode_event,
+    encode_line,
+    encode_rejected,
+)
 from schemas.codec_plan import Plan, plan
 from schemas.codec_reference import EventReader, Row, frame_fault, unknown_schema
 from schemas.codec_schema import HEADER, MAGIC, STATUSES, UnknownSchema, WriterSchema
@@ -23,6 +30,7 @@ __all__ = [
     "UnknownSchema",
     "WriterSchema",
     "decode_line",
+    "decode_line_in_ticks",
     "decode_rejected",
     "encode_event",
     "encode_line",

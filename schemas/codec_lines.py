@@ -10,6 +10,7 @@ from typing import Any
 
 import fastavro
 
+from schemas.codec_line_reader import AreaRow, read_line
 from schemas.codec_schema import EVENT_ID, HEADER, LINE_ID, MAGIC, REJECTED_ID, STATUSES, bundled
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -23,7 +24,7 @@ TICK = Decimal("0.0001")
 TICKS = struct.Struct(">cBq")  # the branch, the length 8 as a zigzag varint, the ticks
 DOUBLE = struct.Struct("<cd")
 
-AreaRow = tuple[str, int | None, int | None, int | None, int, int, int]
+AREA_FIELDS = ("area", "value", "min", "max", "areas_reported", "areas_expected", "cells")
 
 
 def encode_event(event: Mapping[str, object], schema_id: int = EVENT_ID) -> bytes:
@@ -120,13 +121,23 @@ def _ticks(value: int | None) -> bytes:
 
 def decode_line(framed: bytes) -> dict[str, Any]:
     """Decode a ReportLine: ``bucket`` a date, ``updated_at`` aware, values Decimal or None. Raises ValueError."""
-    line = _decode(LINE_ID, framed, "updated_at")
+    line = decode_line_in_ticks(framed)
+    line["updated_at"] = _instant(line["updated_at"])
     line["bucket"] = EPOCH.date() + dt.timedelta(days=line["bucket"])
-    for area in line["areas"]:
-        for name in ("value", "min", "max"):
-            if area[name] is not None:
-                area[name] = int.from_bytes(area[name], signed=True) * TICK
+    line["areas"] = [
+        dict(zip(AREA_FIELDS, (area, _decimal(value), _decimal(low), _decimal(high), *counts), strict=True))
+        for area, value, low, high, *counts in line["areas"]
+    ]
     return line
+
+
+def decode_line_in_ticks(framed: bytes) -> dict[str, Any]:
+    """Decode a ReportLine as it was encoded, at a tenth of the cost.
+
+    ``bucket`` counts days and ``updated_at`` milliseconds since 1970; ``areas`` are AreaRows. Raises ValueError.
+    """
+    _check_frame(LINE_ID, framed)
+    return read_line(framed)
 
 
 def encode_rejected(record: Mapping[str, object]) -> bytes:
@@ -143,20 +154,35 @@ def encode_rejected(record: Mapping[str, object]) -> bytes:
 
 def decode_rejected(framed: bytes) -> dict[str, Any]:
     """Decode a RejectedEvent; ``received_at`` is aware. Raises ValueError."""
-    return _decode(REJECTED_ID, framed, "received_at")
+    record = _decode(REJECTED_ID, framed)
+    record["received_at"] = _instant(record["received_at"])
+    return record
 
 
-def _decode(schema_id: int, framed: bytes, instant: str) -> dict[str, Any]:
-    """Decode with fastavro, whose own logical types take most of the time of a line: only ``instant`` is made one."""
-    if framed[:HEADER] != _frame(schema_id):
-        raise ValueError(f"the record is not framed with schema id {schema_id}; is this the right topic?")
+def _decode(schema_id: int, framed: bytes) -> dict[str, Any]:
+    _check_frame(schema_id, framed)
     body = io.BytesIO(framed[HEADER:])
     try:
         record: Any = fastavro.schemaless_reader(body, _schema(schema_id), None)
-        record[instant] = EPOCH + record[instant] * MILLISECOND
     except (EOFError, LookupError, OverflowError) as error:
         raise ValueError(f"the record does not follow schema {schema_id}: {type(error).__name__}") from error
     return dict(record)
+
+
+def _check_frame(schema_id: int, framed: bytes) -> None:
+    if framed[:HEADER] != _frame(schema_id):
+        raise ValueError(f"the record is not framed with schema id {schema_id}; is this the right topic?")
+
+
+def _decimal(ticks: int | None) -> Decimal | None:
+    return None if ticks is None else ticks * TICK
+
+
+def _instant(milliseconds: int) -> dt.datetime:
+    try:
+        return EPOCH + milliseconds * MILLISECOND
+    except OverflowError as error:
+        raise ValueError(f"{milliseconds} ms since 1970 is no instant") from error
 
 
 @cache

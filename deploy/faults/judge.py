@@ -19,7 +19,6 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Service
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import fetch
-from schemas.codec import decode_line
 from sinks.feed.line import Line, from_message, from_rows, text_of
 from sinks.feed.lines import LineReader, Record
 
@@ -87,7 +86,7 @@ def _last_records(records: Sequence[Record], stored: Mapping[Key, Line]) -> Iter
     last: dict[bytes, Line] = {}
     highest: dict[bytes, int] = {}
     for record in records:
-        line = from_message(decode_line(record.value))
+        line = from_message(record.value)
         last[record.key] = line
         highest[record.key] = max(line.version, highest.get(record.key, 0))
     older = [key for key, line in last.items() if line.version < highest[key]]

@@ -48,7 +48,7 @@ class Book:
         self._limit = limit
         self._days: dict[str, list[int]] = {}
         self._held: OrderedDict[Bucket, dict[str, Held]] = OrderedDict()
-        self._arriving: dict[Bucket, list[Line]] = {}
+        self._arriving: dict[Bucket, list[Held]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -83,13 +83,13 @@ class Book:
         """Tell whether a line of this bucket must be entered: it is held, or being read."""
         return bucket in self._held or bucket in self._arriving
 
-    def enter(self, line: Line) -> None:
+    def enter(self, announced: Held) -> None:
         """Enter a line that gris.daily announced, later offsets later."""
-        bucket = Bucket(line.indicator, line.day)
+        bucket = Bucket(announced.line.indicator, announced.line.day)
         if bucket in self._arriving:
-            self._arriving[bucket].append(line)
+            self._arriving[bucket].append(announced)
         if bucket in self._held:
-            _keep(self._held[bucket], line)
+            _keep(self._held[bucket], announced)
             if not _said(self._held[bucket]):
                 self.forget(bucket)
 
@@ -110,8 +110,8 @@ class Book:
             if arrived is None:
                 continue  # cleared while it was read
             held: dict[str, Held] = {}
-            for line in (*lines, *arrived):
-                _keep(held, line)
+            for kept in (*map(Held, lines), *arrived):
+                _keep(held, kept)
             if _said(held):
                 self._held[bucket] = held
             else:
@@ -134,7 +134,7 @@ def _said(held: Mapping[str, Held]) -> bool:
     return any(kept.line.areas for kept in held.values())
 
 
-def _keep(held: dict[str, Held], line: Line) -> None:
-    before = held.get(line.breakdown)
-    if before is None or line.version >= before.line.version:
-        held[line.breakdown] = Held(line)
+def _keep(held: dict[str, Held], new: Held) -> None:
+    before = held.get(new.line.breakdown)
+    if before is None or new.line.version >= before.line.version:
+        held[new.line.breakdown] = new

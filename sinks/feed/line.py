@@ -8,17 +8,19 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from schemas.catalogue import NATION, Catalogue, Indicator
+from schemas.codec import decode_line_in_ticks
 from schemas.period import Frequency, Period, PeriodError
 
 MISSING = "M"
 TICK_DECIMALS = 4
 EPOCH = dt.date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = (date.toordinal() - EPOCH for date in (dt.date.min, dt.date.max))
+DAY_MS = 24 * 60 * 60 * 1000
 
 FIELDS = (
     "indicator",
@@ -37,8 +39,7 @@ FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AreaTotal:
+class AreaTotal(NamedTuple):
     """One area's row of a line; ``value``, ``low`` (min) and ``high`` (max) are ticks, None when not reported."""
 
     area: str
@@ -120,27 +121,19 @@ def day_of(date: dt.date) -> int:
     return date.toordinal() - EPOCH
 
 
-def from_message(message: Mapping[str, Any]) -> Line:
-    """Make a line of a decoded gris.daily record: Decimals, a date as bucket, an aware ``updated_at``."""
-    areas = tuple(
-        AreaTotal(
-            area["area"],
-            _ticks(area["value"]),
-            _ticks(area["min"]),
-            _ticks(area["max"]),
-            area["areas_reported"],
-            area["areas_expected"],
-            area["cells"],
-        )
-        for area in message["areas"]
-    )
-    updated_at = message["updated_at"]
+def from_message(framed: bytes) -> Line:
+    """Make a line of a record of gris.daily. Raises ValueError for what is none."""
+    message = decode_line_in_ticks(framed)
+    day, updated_at = message["bucket"], message["updated_at"]
+    if not (FIRST_DAY <= day <= LAST_DAY and 0 <= updated_at < (LAST_DAY + 1) * DAY_MS):
+        raise ValueError("the record's bucket or updated_at is beyond what a date can be")
+    areas = tuple(map(AreaTotal._make, message["areas"]))
     return Line(
-        day_of(message["bucket"]),
+        day,
         message["indicator"],
         message["breakdown"],
         message["version"],
-        round(updated_at.timestamp() * 1000),
+        updated_at,
         message["status"] if any(area.area == NATION for area in areas) else MISSING,
         tuple(message["flags"]),
         areas,
@@ -216,12 +209,11 @@ def _object(fields: Mapping[str, str], areas: Iterable[str], names: Sequence[str
 
 
 def _area_text(total: AreaTotal, decimals: int) -> str:
+    value = number(total.value, decimals)
+    # A province's three figures are one and the same.
+    low = value if total.low == total.value else number(total.low, decimals)
+    high = value if total.high == total.value else number(total.high, decimals)
     return (
-        f'{{"area":{quoted(total.area)},"value":{number(total.value, decimals)},"min":{number(total.low, decimals)},'
-        f'"max":{number(total.high, decimals)},"areas_reported":{total.areas_reported},'
-        f'"areas_expected":{total.areas_expected},"cells":{total.cells}}}'
+        f'{{"area":{quoted(total.area)},"value":{value},"min":{low},"max":{high},'
+        f'"areas_reported":{total.areas_reported},"areas_expected":{total.areas_expected},"cells":{total.cells}}}'
     )
-
-
-def _ticks(value: Decimal | None) -> int | None:
-    return None if value is None else int(value.scaleb(TICK_DECIMALS))

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import structlog
 
 from schemas.catalogue import Catalogue
-from schemas.codec import decode_line
 from schemas.errors import GrisError, Retry
-from sinks.feed.book import Book, Bucket
-from sinks.feed.line import Line, day_of, from_message, text_of
+from sinks.feed.book import Book, Bucket, Held
+from sinks.feed.line import Line, LineText, day_of, from_message
 from sinks.feed.lines import Bounds, LineReader, LogGoneError, Record
 from sinks.feed.metrics import FeedMetrics
 from sinks.feed.recent import Entry, Recent
@@ -82,9 +81,7 @@ class Live:
     def frame(self, entry: Entry) -> bytes:
         """Write one record as an event of the stream; nothing for a record that is no line."""
         line = self._decoded(entry.offset, entry.value)
-        if line is None:
-            return b""
-        return f"event: line\nid: {entry.offset}\ndata: {text_of(line, self.catalogue).whole}\n\n".encode()
+        return b"" if line is None else _framed(entry.offset, Held(line).text(self.catalogue))
 
     def close(self) -> None:
         """End every client's stream: the process is about to stop."""
@@ -177,22 +174,33 @@ class Live:
 
     async def _enter(self, records: Sequence[Record]) -> None:
         for count, record in enumerate(records, 1):
-            self.recent.add(Entry(record.offset, record.value))
+            entry = Entry(record.offset, record.value)
             self._metrics.lines.inc()
             bucket = _bucket_of(record.key)
-            if bucket is None or self.book.follows(bucket):
-                line = self._decoded(record.offset, record.value)
-                if line is not None:
-                    self.book.know([Bucket(line.indicator, line.day)])
-                    self.book.enter(line)
-            else:
+            if bucket is not None:
                 self.book.know([bucket])
+            if bucket is None or self.clients or self.book.follows(bucket):
+                self._read(entry)
+            self.recent.add(entry)
             if count % BREATH == 0:
+                self._wake()
                 await asyncio.sleep(0)
+
+    def _read(self, entry: Entry) -> None:
+        """Decode a record once for all who want it: the book, and the clients of the stream."""
+        line = self._decoded(entry.offset, entry.value)
+        if line is None:
+            entry.frame = b""
+            return
+        held = Held(line)
+        self.book.know([Bucket(line.indicator, line.day)])
+        self.book.enter(held)
+        if self.clients:
+            entry.frame = _framed(entry.offset, held.text(self.catalogue))
 
     def _decoded(self, offset: int, value: bytes) -> Line | None:
         try:
-            return from_message(decode_line(value))
+            return from_message(value)
         except ValueError as error:  # foreign bytes must not stop the feed
             self._metrics.undecodable.inc()
             log.warning("no_line", offset=offset, error=type(error).__name__)
@@ -214,6 +222,11 @@ class Live:
     def _wake(self) -> None:
         for client in self.clients:
             client.wake.set()
+
+
+def _framed(offset: int, text: LineText) -> bytes:
+    """Write a line as an event of the stream."""
+    return f"event: line\nid: {offset}\ndata: {text.whole}\n\n".encode()
 
 
 def _bucket_of(key: bytes) -> Bucket | None:

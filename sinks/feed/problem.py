@@ -84,7 +84,10 @@ async def _http(request: Request, error: Exception) -> Response:
         http.HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here; the header Allow says what is.",
     }
     detail = sentences.get(http.HTTPStatus(error.status_code), str(error.detail))
-    return answer(request, error.status_code, detail, error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":  # what the router knows; each GET can be asked for as a HEAD
+        headers["Allow"] = "GET, HEAD"
+    return answer(request, error.status_code, detail, headers)
 
 
 async def _retry(request: Request, error: Exception) -> Response:

@@ -13,14 +13,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from schemas.errors import Retry
+from sinks.feed.coding import IDENTITY
 from sinks.feed.lines import LineReader, LogGoneError
 from sinks.feed.live import Client, Live
 from sinks.feed.metrics import FeedMetrics
+from sinks.feed.pens import Pen, pen_for
 from sinks.feed.problem import ProblemError
 from sinks.feed.recent import Entry
 from sinks.feed.settings import FeedSettings
 
-CHUNK = 64 << 10  # a client is given this much at a time, and its patience counts anew for each
 RETRY_MS = 2000
 READERS = 8  # clients that read the topic again at one time; the rest waits
 CATCH_UP_WAIT_SECONDS = 1.0
@@ -42,7 +43,7 @@ class Streams:
         self.metrics = metrics
         self.readers = asyncio.Semaphore(READERS)
 
-    async def answer(self, last_event_id: str | None, after: int | None) -> Response:
+    async def answer(self, last_event_id: str | None, after: int | None, accept_encoding: str) -> Response:
         """Begin a stream after an offset; the header wins over the parameter, and without either it begins now.
 
         Raises Retry when it cannot be known yet whether the log has the offset; ProblemError for one client too many.
@@ -62,7 +63,7 @@ class Streams:
             bounds = await live.bounds()
             if not bounds.start <= after + 1 <= bounds.end:
                 return self._reset(f"The log has the offsets {bounds.start} up to {bounds.end - 1}.")
-        return EventStream(self, after)
+        return EventStream(self, after, pen_for(accept_encoding))
 
     def _reset(self, reason: str) -> Response:
         self.metrics.resets.inc()
@@ -74,25 +75,32 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, streams: Streams, after: int) -> None:
+    def __init__(self, streams: Streams, after: int, pen: Pen) -> None:
         super().__init__(
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
         )  # nginx would hold events back
         del self.headers["content-length"]
+        if pen.coding != IDENTITY:
+            self.headers["Content-Encoding"] = pen.coding
+        self._pen = pen
         self._streams = streams
         self._live = streams.live
         self._epoch = streams.live.epoch
         self._after = after
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the client; it may resume with the id it saw last, whatever ended the stream."""
+        if "gris.head" in scope:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         client = Client()
         leaving = asyncio.create_task(_departure(client, receive))
         self._count(client, present=True)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await self._serve(client, send)
-            await self._send(send, b"", more=False)
+            await self._send(send, self._pen.end(), more=False)
         except TooSlow:
             self._streams.metrics.cut_off.inc()  # the answer stays unfinished: the server closes the connection
         finally:
@@ -101,13 +109,13 @@ class EventStream(Response):
 
     async def _serve(self, client: Client, send: Send) -> None:
         live = self._live
-        await self._send(send, b"retry: %d\n\n" % RETRY_MS)
+        await self._send(send, self._pen.begin() + self._pen.text(b"retry: %d\n\n" % RETRY_MS))
         try:
             if self._after < live.recent.floor:
                 async with self._streams.readers:
                     await self._catch_up(client, send)
         except LogGoneError as error:
-            await self._send(send, reset(str(error)))
+            await self._send(send, self._pen.text(reset(str(error))))
             return
         except Retry as error:
             log.warning("catch_up_failed", detail=str(error))  # ends the stream; the client comes back with its last id
@@ -115,14 +123,14 @@ class EventStream(Response):
         while not (live.closing or client.gone):
             client.wake.clear()
             if live.epoch != self._epoch:
-                await self._send(send, reset("The log began anew."))
+                await self._send(send, self._pen.text(reset("The log began anew.")))
                 return
-            found = live.recent.after(self._after, live.frame, CHUNK)
-            if found is None:
+            run = live.recent.after(self._after, live.frame, self._pen.chunk)
+            if run is None:
                 raise TooSlow
-            frames, self._after = found
-            if frames:
-                await self._send(send, frames)
+            if run:
+                self._after = run.last
+                await self._send(send, self._pen.run(run))
             else:
                 await self._rest(client, send)
 
@@ -133,7 +141,7 @@ class EventStream(Response):
             reader.seek(self._after + 1)
             while self._after < live.recent.floor and not (live.closing or client.gone):
                 for record in await reader.read(CATCH_UP_WAIT_SECONDS):
-                    await self._send(send, live.frame(Entry(record.offset, record.value)))
+                    await self._send(send, self._pen.text(live.frame(Entry(record.offset, record.value))))
                 self._after = max(self._after, await reader.position() - 1)
 
     async def _rest(self, client: Client, send: Send) -> None:
@@ -141,7 +149,7 @@ class EventStream(Response):
             async with asyncio.timeout(self._streams.settings.feed_heartbeat_seconds):
                 await client.wake.wait()
         except TimeoutError:
-            await self._send(send, b": still here\n\n")
+            await self._send(send, self._pen.text(b": still here\n\n"))
 
     async def _send(self, send: Send, content: bytes, *, more: bool = True) -> None:
         try:

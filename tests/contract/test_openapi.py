@@ -103,7 +103,7 @@ def test_every_error_is_a_problem_with_a_sentence(client: httpx.Client, method: 
     assert len(problem["detail"]) > 20
     assert ("errors" in problem) <= (status == 422)
     assert ("retry-after" in answer.headers) <= (status == 503)
-    assert ("allow" in answer.headers) == (status == 405)
+    assert answer.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
 
 
 def test_a_parameter_that_does_not_fit_is_named_with_what_is_allowed(client: httpx.Client) -> None:

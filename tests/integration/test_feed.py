@@ -1,8 +1,10 @@
 """The feed over a real broker and a real engine: the report, its ETag, and the documents beside it."""
 
+import concurrent.futures
 import csv
 import dataclasses
 import datetime as dt
+import gzip
 import io
 import time
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import cramjam
+import httpx
 import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -127,6 +131,58 @@ def test_the_etag_spares_an_unchanged_report_and_changes_with_the_report(
     changed = feed.http.get(f"/v1/daily/{DAY}", headers=known)
     assert changed.status_code == 200
     assert changed.headers["etag"] != first.headers["etag"]
+
+
+def test_a_report_comes_in_the_coding_the_client_likes_best_and_each_has_a_tag_of_its_own(
+    kafka: str, client: Client, feed: RunningFeed
+) -> None:
+    areas = tuple(AreaTotal(code, 10000, 10000, 10000, 1, 1, 1) for code in ("01", "04", "VN"))
+    lines = [Line(day_of(DAY), SIX_HOURLY, f"sex:{at}", 1, NOW, "P", (), areas) for at in range(20)]
+    last = say(kafka, client, *lines)
+    wait_for(lambda: feed.report(DAY)["cursor"] == last, "the cursor")
+
+    def ask(accepted: str, **more: str) -> httpx.Response:
+        return feed.http.get(f"/v1/daily/{DAY}", headers={"Accept-Encoding": accepted, **more})
+
+    plain = ask("identity")
+    assert "content-encoding" not in plain.headers
+    with feed.http.stream("GET", f"/v1/daily/{DAY}", headers={"Accept-Encoding": "gzip"}) as answer:
+        zipped = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) == len(zipped) < len(plain.content) / 3
+    assert gzip.decompress(zipped) == plain.content
+    with feed.http.stream("GET", f"/v1/daily/{DAY}", headers={"Accept-Encoding": "gzip, br, zstd"}) as answer:
+        pressed = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == "zstd"
+    assert bytes(cramjam.zstd.decompress(pressed)) == plain.content
+
+    tags = {accepted: ask(accepted).headers["etag"] for accepted in ("identity", "gzip")}
+    assert len(set(tags.values())) == 2
+    assert ask("gzip", **{"If-None-Match": tags["gzip"]}).status_code == 304
+    assert ask("gzip", **{"If-None-Match": tags["identity"]}).status_code == 200
+    for answer in (plain, ask("gzip"), ask("gzip", **{"If-None-Match": "*"})):
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", [f"/v1/daily/{DAY}", "/v1/indicators", "/healthz", "/", "/v1/daily/stream"])
+def test_a_head_is_answered_with_the_head_of_the_get(feed: RunningFeed, path: str) -> None:
+    with feed.http.stream("GET", path) as answer:
+        got = (answer.status_code, {k: v for k, v in answer.headers.items() if k not in {"date", "transfer-encoding"}})
+    for _ in range(2):  # a report is held now
+        head = feed.http.head(path)
+        assert (head.status_code, {k: v for k, v in head.headers.items() if k != "date"}) == got
+        assert head.content == b""
+    assert feed.http.head("/v1/daily/tomorrow").status_code == 422
+
+
+def test_who_asks_while_a_report_is_written_gets_that_one(kafka: str, client: Client, feed: RunningFeed) -> None:
+    last = say(kafka, client, line(10000, 1))
+    wait_for(lambda: feed.report("2026-11-20")["cursor"] == last, "the cursor")
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: feed.http.get(f"/v1/daily/{DAY}?area=VN"), range(20)))
+
+    assert {answer.headers["etag"] for answer in answers} == {feed.http.get(f"/v1/daily/{DAY}?area=VN").headers["etag"]}
 
 
 def test_the_highest_version_counts_in_whatever_order_lines_are_announced(

@@ -1,13 +1,16 @@
 """The stream over a real broker: nothing twice, nothing left out, and a reset when the log cannot tell."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime as dt
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
@@ -240,6 +243,37 @@ def test_a_client_that_accepts_nothing_is_cut_off_and_the_others_are_not(kafka: 
                 assert [event.id for event in stream.take(1300)] == list(range(1300))
                 wait_for(lambda: "gris_feed_clients_cut_off_total 1.0" in feed.http.get("/metrics").text, "the cut")
                 assert "gris_feed_clients 1.0" in feed.http.get("/metrics").text
+
+
+def test_a_deflated_stream_says_the_same_and_ends_as_it_should(kafka: str, database: str) -> None:
+    def told(answer: httpx.Response) -> Iterator[bytes]:
+        """Give all the text there was, whenever there is more."""
+        reader, text = zlib.decompressobj(), b""
+        deflated = answer.headers.get("content-encoding") == "deflate"
+        for raw in answer.iter_raw():
+            text += reader.decompress(raw) if deflated else raw
+            yield text
+        assert reader.eof == deflated
+
+    announce(kafka, [line(version) for version in range(1, 31)])
+    with feed_on(kafka, database, feed_recent_lines=8) as feed, contextlib.ExitStack() as open_streams:
+        feed.ready()
+        texts = []
+        for coding in ("identity", "deflate"):
+            headers = {"Accept-Encoding": coding, "Last-Event-ID": "4"}  # partly from the topic, partly from memory
+            answer = open_streams.enter_context(feed.http.stream("GET", "/v1/daily/stream", headers=headers))
+            assert answer.headers["vary"] == "Accept-Encoding"
+            assert answer.headers.get("content-encoding", "identity") == coding
+            texts.append(told(answer))
+        for text in texts:
+            assert next(found for found in text if found.endswith(b"\n\n") and b"\nid: 29\n" in found)
+        remove_log(kafka)
+        make_log(kafka)  # which ends the streams
+        plain, deflated = (list(text)[-1] for text in texts)
+
+    assert plain.count(b"event: line") == 25
+    assert plain.endswith(b"}\n\n")
+    assert plain == deflated
 
 
 def test_many_clients_are_told_the_same(kafka: str, database: str) -> None:

@@ -154,9 +154,8 @@ def value_of(line: Line | bytes) -> bytes:
     """Write the value of a line."""
     if isinstance(line, bytes):
         return line
-    areas = [dataclasses.astuple(area) for area in line.areas]
     return encode_line(
-        line.day, line.indicator, line.breakdown, line.version, line.updated_at, line.status, line.flags, areas
+        line.day, line.indicator, line.breakdown, line.version, line.updated_at, line.status, line.flags, line.areas
     )
 
 

@@ -16,6 +16,7 @@ from schemas.codec import (
     STATUSES,
     EventCodec,
     decode_line,
+    decode_line_in_ticks,
     decode_rejected,
     encode_event,
     encode_line,
@@ -387,6 +388,8 @@ def test_a_line_comes_back_with_decimals_dates_and_aware_instants() -> None:
             },
         ],
     }
+    in_ticks = {"bucket": 20_780, "updated_at": 1_795_000_000_123, "areas": areas}
+    assert decode_line_in_ticks(framed) == {**line, **in_ticks}
     assert decode_line(encode_line(0, "i", "_T", 1, 0, "M", [], []))["areas"] == []
 
 
@@ -416,10 +419,11 @@ def test_a_rejected_record_comes_back_with_its_bytes() -> None:
 
 
 def test_bytes_of_another_topic_are_not_a_line() -> None:
-    with pytest.raises(ValueError, match="schema id 3"):
-        decode_line(frame(GOOD))
-    with pytest.raises(ValueError, match="does not follow"):
-        decode_line(b"\0\0\0\0\3")
+    for decode in (decode_line, decode_line_in_ticks):
+        with pytest.raises(ValueError, match="schema id 3"):
+            decode(frame(GOOD))
+        with pytest.raises(ValueError, match="does not follow"):
+            decode(b"\0\0\0\0\3")
 
 
 def test_a_warm_process_imports_nothing_more_for_a_block() -> None:

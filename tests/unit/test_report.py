@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.catalogue import load
-from schemas.codec import decode_line, encode_line
-from sinks.feed.book import Book, Bucket
+from schemas.codec import encode_line
+from sinks.feed.book import Book, Bucket, Held
 from sinks.feed.line import FIELDS, AreaTotal, Line, LineText, day_of, from_message, from_rows, text_of
 from sinks.feed.report import Selection, SelectionError, View, document
 
@@ -83,7 +83,7 @@ def test_the_line_of_gris_daily_is_the_same_text_as_that_of_day_totals() -> None
         [(a.area, a.value, a.low, a.high, a.areas_reported, a.areas_expected, a.cells) for a in stored.areas],
     )  # fmt: skip
 
-    announced = from_message(decode_line(message))
+    announced = from_message(message)
 
     assert announced == stored
     assert text_of(announced, CATALOGUE).whole == text_of(stored, CATALOGUE).whole
@@ -177,14 +177,14 @@ def test_the_highest_version_wins_and_the_later_offset_on_a_tie() -> None:
     book.hold({bucket: [line(20000, 5)]})
 
     for value, version, expected in [(10000, 4, 2), (30000, 5, 3), (40000, 9, 4), (50000, 8, 4), (None, 10, None)]:
-        book.enter(line(value, version))
+        book.enter(Held(line(value, version)))
         assert held(book, bucket)["value"] == expected
 
 
 def test_a_line_that_arrives_while_its_bucket_is_read_is_not_lost() -> None:
     book, bucket = Book(CATALOGUE, 100), Bucket(SIX_HOURLY, day_of(DAY))
     book.begin([bucket])
-    book.enter(line(30000, 6))
+    book.enter(Held(line(30000, 6)))
     book.hold({bucket: [line(20000, 5)]})
 
     assert held(book, bucket)["value"] == 3
@@ -193,7 +193,7 @@ def test_a_line_that_arrives_while_its_bucket_is_read_is_not_lost() -> None:
 def test_an_older_line_that_arrives_while_its_bucket_is_read_changes_nothing() -> None:
     book, bucket = Book(CATALOGUE, 100), Bucket(SIX_HOURLY, day_of(DAY))
     book.begin([bucket])
-    book.enter(line(30000, 4))
+    book.enter(Held(line(30000, 4)))
     book.hold({bucket: [line(20000, 5)]})
 
     assert held(book, bucket)["value"] == 2
@@ -212,7 +212,7 @@ def test_lines_of_buckets_that_nobody_asked_for_are_not_held() -> None:
     book, bucket = Book(CATALOGUE, 100), Bucket(SIX_HOURLY, day_of(DAY))
 
     assert not book.follows(bucket)
-    book.enter(line(10000, 1))
+    book.enter(Held(line(10000, 1)))
     assert book.lines(bucket) is None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from sinks.feed import models
-from sinks.feed.bodies import Body, question_of
+from sinks.feed.bodies import Body, BodyResponse, question_of
 from sinks.feed.feed import Feed, feed_of
 from sinks.feed.report import Selection, document
 from sinks.feed.routes.parameters import Day, Instant
@@ -34,9 +34,10 @@ async def stream(
     after: Annotated[
         int | None, Query(description="resumes at the next id; without either the stream starts now")
     ] = None,
+    accept_encoding: Annotated[str, Header(description="deflate, or none")] = "",
 ) -> Response:
     """Follow the lines as they change, as server-sent events."""
-    return await feed.streams.answer(last_event_id, after)
+    return await feed.streams.answer(last_event_id, after, accept_encoding)
 
 
 @router.get(
@@ -46,7 +47,7 @@ async def stream(
         200: {
             "model": models.DailyReport,
             "description": "The report",
-            "headers": {"ETag": {"schema": {"type": "string"}}},
+            "headers": {name: {"schema": {"type": "string"}} for name in ("ETag", "Content-Encoding", "Vary")},
         },
         304: {"description": "The report with the ETag of If-None-Match is still the newest"},
     },
@@ -64,14 +65,17 @@ async def daily(
         list[str] | None, Query(description="members of a line to keep; repeated or joined by commas")
     ] = None,
     as_of: Annotated[Instant | None, Query(description="only statements received up to this instant")] = None,
-    if_none_match: Annotated[str, Header()] = "",
+    if_none_match: Annotated[str, Header()] = "",  # noqa: ARG001 - described here, read where the body is sent
+    accept_encoding: Annotated[str, Header(description="zstd or gzip; each has an ETag of its own")] = "",  # noqa: ARG001
 ) -> Response:
     """Give the newest bucket of every indicator on or before the day."""
     selection = Selection.read(feed.catalogue, area=area, fields=fields, domain=domain, indicator=indicator)
     codes = [found.code for found in selection.indicators(feed.catalogue)]
     feed.live.require_cursor()
     stamp = feed.live.stamp
-    view = await (feed.days.now(day, codes) if as_of is None else feed.days.then(day, codes, as_of))
-    body = Body.of(stamp or (feed.live.epoch, view.cursor), document(view, feed.catalogue, selection, as_of))
-    feed.bodies.put(question_of(request.scope), body)
-    return body.response(if_none_match)
+
+    async def make() -> Body:
+        view = await (feed.days.now(day, codes) if as_of is None else feed.days.then(day, codes, as_of))
+        return Body(stamp or (feed.live.epoch, view.cursor), document(view, feed.catalogue, selection, as_of))
+
+    return BodyResponse(await feed.bodies.made(question_of(request.scope), stamp, make))
