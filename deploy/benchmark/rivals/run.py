@@ -13,7 +13,7 @@ from deploy.benchmark.workload import TOPICS, Workload
 from deploy.local.process import Service, poll
 from schemas.errors import Fatal
 
-SECONDS = 600.0  # what a rival may take
+SECONDS = 240.0  # what a rival may take
 SHOWN = 5
 
 Tell = Callable[[str, int], None]
