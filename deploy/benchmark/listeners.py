@@ -71,6 +71,7 @@ def main(port: int, count: int, every: bool, answers: Path) -> None:
         client.setblocking(False)
         watching.register(client, selectors.EVENT_READ, (number, client))
     first = Reader()
+    rests = [b""] * count  # of lines that did not come whole
     heard: list[tuple[float, int, str, str, int]] = []  # when, client, indicator, bucket, version
     ids: list[tuple[float, int, int]] = []  # when, client, id
     taken = 0
@@ -88,7 +89,9 @@ def main(port: int, count: int, every: bool, answers: Path) -> None:
                     if not waiting:
                         print("ready", flush=True)
                 if every:
-                    ids += [(now, number, int(found)) for found in ID.findall(data)]
+                    lines = rests[number] + data
+                    ids += [(now, number, int(found)) for found in ID.findall(lines)]
+                    rests[number] = lines[lines.rfind(b"\n") + 1 :]
                 if number == 0:
                     heard += [(now, 0, *line) for line in map(_line, first.feed(data)) if line is not None]
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -10,6 +10,7 @@ from deploy.benchmark.workload import Workload
 from schemas.errors import Fatal
 
 KILLED_AT = (0.1, 0.4, 0.7)  # of the events stored
+FLUSHES = 50  # of the whole, at least
 LOOK_EVERY = 0.02
 STANDSTILL = 60.0
 
@@ -35,12 +36,17 @@ class Restarts:
 def restarts(bench: Bench, workload: Workload, tell: Tell) -> Restarts:
     """Run over what is published, into a fresh database, with SIGKILL in between."""
     with bench.afresh() as fresh:
-        # Small flushes, as near the head of the log, or the whole would be done before the second kill.
-        environment = {"GRIS_GROUP": f"gris-{time.monotonic_ns()}", "GRIS_FLUSH_ROWS": "50000"}
+        # Small blocks and flushes, as near the head of the log, or all would be done before the last kill.
+        share = str(max(workload.events // FLUSHES, 1_000))
+        environment = {
+            "GRIS_GROUP": f"gris-{time.monotonic_ns()}",
+            "GRIS_BLOCK_EVENTS": share,
+            "GRIS_FLUSH_ROWS": share,
+        }
         fresh.start_workers(1, environment)
         opened, first = [], []
-        for share in KILLED_AT:
-            _wait(fresh, round(share * workload.events), tell)
+        for done in KILLED_AT:
+            _wait(fresh, round(done * workload.events), tell)
             fresh.workers[0].service.kill()
             fresh.workers.clear()
             fresh.start_workers(1, environment)
