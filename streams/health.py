@@ -27,6 +27,8 @@ class Health:
         self.opened = False
         """Whether the partitions of the latest assignment are open."""
         self.fatal: Fatal | None = None
+        self.ready = "ready"
+        """What /readyz says when nothing is in the way."""
 
     def sentence(self) -> str | None:
         """Say why the worker is not ready, or None when it is."""

@@ -1,6 +1,7 @@
 """The worker's metrics: base units, `_total` for counters. Never a figure, never a text of an event."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -94,18 +95,33 @@ class Metrics:
         )
         self.cubes = Gauge("gris_cubes_bytes", "Memory that buckets in memory can come to hold.", registry=registry)
         self.rebalances = Counter("gris_rebalances_total", "Assignments of partitions.", registry=registry)
+        self.cpu = Counter(
+            "gris_cpu_seconds_total",
+            "CPU time of the threads that compute and that speak to the database, by what they did.",
+            ["work"],
+            registry=registry,
+        )
+        self.inserts_off = Gauge(
+            "gris_inserts_off", "1 where GRIS_BENCH_NO_INSERTS is set: nothing is kept.", registry=registry
+        )
         self.obstacles = Gauge("gris_obstacles", "Obstacles in the way of progress now.", registry=registry)
         self.ages = EventAges()
         self.registry.register(self.ages)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one piece of work."""
-        start = time.perf_counter()
+        """Time one piece of work; its CPU too, unless it runs on the event loop, where other work comes between."""
+        start, cpu = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
             self.stages.labels(name).observe(time.perf_counter() - start)
+            if threading.current_thread() is not threading.main_thread():
+                self.spent(name, time.thread_time() - cpu)
+
+    def spent(self, work: str, seconds: float) -> None:
+        """Count CPU time of a thread."""
+        self.cpu.labels(work).inc(seconds)
 
     def stored(self, position: "Position") -> None:
         """Tell where a partition stands after a flush."""

@@ -26,6 +26,8 @@ from streams.status import serve
 from streams.threads import Threads
 from streams.validate import Validator
 
+BENCH_DATABASE = "gris_bench"
+
 log = structlog.get_logger(__name__)
 
 
@@ -65,10 +67,13 @@ def compose(settings: WorkerSettings) -> Parts:
     """Make the parts. Waits for the broker and the database; raises Fatal when they are not as they must be."""
     catalogue = load(settings.catalogue)
     rules = Rules(catalogue, resources.files("schemas").joinpath("ids.json").read_bytes())
-    health, metrics, threads = Health(), Metrics(), Threads()
+    health, metrics = Health(), Metrics()
+    threads = Threads(metrics.spent)
     stop_status = serve(settings.metrics_host, settings.metrics_port, health, metrics)
     names = [event_topic(agency.code) for agency in catalogue.agencies]
     topics, client = asyncio.run(_reach(settings, names, health))
+    if settings.bench_no_inserts:
+        _nothing_kept(client, health, metrics)
     warm_up()
     partitions = {name: identity.partitions for name, identity in topics.items()}
     aggregator = Aggregator(settings, catalogue, client, threads, health, metrics)
@@ -97,6 +102,21 @@ def compose(settings: WorkerSettings) -> Parts:
         threads,
         stop_status,
     )
+
+
+def _nothing_kept(client: Client, health: Health, metrics: Metrics) -> None:
+    """Say loudly that inserts are off. Raises Fatal unless the database can only be one of `gris bench`."""
+    if not client.database.startswith(BENCH_DATABASE):
+        raise Fatal(
+            f"GRIS_BENCH_NO_INSERTS is for gris bench: it keeps nothing. The database {client.database} is not called"
+            f" {BENCH_DATABASE}…: unset it."
+        )
+    ((stored,),) = client.query("SELECT (SELECT count() FROM observations) + (SELECT count() FROM rejected)")
+    if stored:
+        raise Fatal(f"GRIS_BENCH_NO_INSERTS is set, but the database {client.database} holds events: unset it.")
+    health.ready = "ready, but inserts are off (GRIS_BENCH_NO_INSERTS): nothing is kept"
+    metrics.inserts_off.set(1)
+    log.warning("INSERTS ARE OFF: NOTHING IS KEPT", setting="GRIS_BENCH_NO_INSERTS", remedy="unset it")
 
 
 async def _reach(settings: WorkerSettings, names: Sequence[str], health: Health) -> tuple[dict[str, Identity], Client]:

@@ -23,6 +23,11 @@ class WorkerSettings(Settings):
     ``announce`` off keeps it from publishing anything: for a rebuild into fresh tables beside the tables in use.
     ``fault_stop_after`` injects a fault, for tests only: the worker kills itself (SIGKILL) when the first flush has
     passed that step.
+
+    ``bench_no_inserts`` is for `gris bench` only: judge, fold and announce, but store nothing, so nothing is kept and
+    a restart begins anew. It cannot be switched on by mistake: the worker refuses to start unless the database that
+    GRIS_CLICKHOUSE names is called ``gris_bench…`` and holds no event; it says so in its log, in /readyz and in the
+    metric ``gris_inserts_off``.
     """
 
     worker_id: str = "worker-1"
@@ -43,3 +48,4 @@ class WorkerSettings(Settings):
     guard_agencies: int = Field(3, ge=0)
     announce: bool = True
     fault_stop_after: Step | None = None
+    bench_no_inserts: bool = False

@@ -28,7 +28,7 @@ def serve(host: str, port: int, health: Health, metrics: Metrics) -> Callable[[]
             elif path == "/readyz":
                 sentence = health.sentence()
                 status = HTTPStatus.SERVICE_UNAVAILABLE if sentence else HTTPStatus.OK
-                self._answer(status, f"{sentence or 'ready'}\n".encode())
+                self._answer(status, f"{sentence or health.ready}\n".encode())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, b"There is /metrics, /healthz and /readyz.\n")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -13,7 +14,9 @@ T = TypeVar("T")
 class Threads:
     """One thread for computing (all cubes are touched only there, one call after the other), two for the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, spent: Callable[[str, float], None] | None = None) -> None:
+        """``spent`` hears, in the thread, the name of each call that ended and its CPU seconds."""
+        self._spent = spent
         self._running = 0
         self._count = threading.Lock()
         self._compute = ThreadPoolExecutor(1, "compute")
@@ -40,9 +43,12 @@ class Threads:
     async def _run(self, pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         def counted() -> T:
             self._change(1)
+            began = time.thread_time()
             try:
                 return call(*args, **kwargs)
             finally:
+                if self._spent is not None:
+                    self._spent(getattr(call, "__name__", "call").lstrip("_"), time.thread_time() - began)
                 self._change(-1)
 
         return await asyncio.get_running_loop().run_in_executor(pool, counted)

@@ -11,7 +11,7 @@ PROVINCES = tuple(f"{number:02}" for number in range(1, 64))
 REGIONS = 6
 NATION = "VN"
 
-AGENCY_COLUMNS = "code,qcvn_code,name_vi,name_en,kind,standardised,notes"
+AGENCY_COLUMNS = "code,qcvn_code,name_vi,name_en,kind,standardised,notes,partitions"
 AREA_COLUMNS = "code,level,parent,name_vi,name_en,valid_from,valid_to"
 INDICATOR_COLUMNS = (
     "code,agency,domain,name_vi,name_en,kind,area_rollup,unit,decimals,min,max,frequency,geography,breakdowns,channel,"
@@ -55,10 +55,15 @@ def code_of(agency: int, serial: int) -> str:
     return f"{AGENCIES[agency].upper()}.{serial + 1:03}"
 
 
-def write_catalogue(folder: Path) -> Path:
-    """Write the seven files into ``folder``, which is made; there are no regimes, holidays or history."""
+def write_catalogue(folder: Path, partitions: int = 1) -> Path:
+    """Write the seven files into ``folder``, which is made; there are no regimes, holidays or history.
+
+    Every agency's topic has so many ``partitions``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    agencies = [(code, f"000.00.00.{code.upper()}", code, code, "ministry", "true", "") for code in AGENCIES]
+    agencies = [
+        (code, f"000.00.00.{code.upper()}", code, code, "ministry", "true", "", partitions) for code in AGENCIES
+    ]
     _write(folder / "agencies.csv", AGENCY_COLUMNS, agencies)
     regions = [(f"R{number}", "region", NATION, f"R{number}", f"R{number}", "", "") for number in range(1, REGIONS + 1)]
     provinces = [

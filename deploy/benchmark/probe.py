@@ -2,12 +2,16 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 KIB = 1024
+LAG = re.compile(r'^gris_lag_events\{partition="(\d+)",topic="([^"]+)"\} (\S+)$', re.MULTILINE)
+JUDGE = "judge"  # the call whose stages are timed one by one
+PARTS = ("frame", "decode", "rules", "rows")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,18 +37,26 @@ def usage(pid: int) -> Usage | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Told:
-    """What workers' metrics say of the run: seconds and calls by stage, flushes, when the first block was unpacked."""
+    """What workers' metrics say of the run.
+
+    ``stages``: wall seconds and calls by stage. ``cpu``: CPU seconds by what the threads beside the event loop did.
+    ``first_block``: when the first block was unpacked; ``last_flush``: when the last one was done (seconds since 1970).
+    """
 
     stages: dict[str, tuple[float, int]]
+    cpu: dict[str, float]
     flushes: int
-    first_block: float | None  # seconds since 1970
+    first_block: float | None
+    last_flush: float | None
 
 
 def told(metrics: Iterable[str]) -> Told:
     """Read the metrics of all workers together."""
     seconds: dict[str, float] = {}
     calls: dict[str, int] = {}
+    cpu: dict[str, float] = {}
     begun: list[float] = []
+    ended: list[float] = []
     flushes = 0
     for text in metrics:
         for family in text_string_to_metric_families(text):
@@ -57,7 +69,28 @@ def told(metrics: Iterable[str]) -> Told:
                         calls[stage] = calls.get(stage, 0) + int(sample.value)
                     case "gris_stage_seconds_created" if stage == "frame":
                         begun.append(sample.value)
+                    case "gris_cpu_seconds_total":
+                        cpu[sample.labels["work"]] = cpu.get(sample.labels["work"], 0.0) + sample.value
                     case "gris_flush_seconds_count":
                         flushes += int(sample.value)
+                    case "gris_ledger_written_timestamp_seconds":
+                        ended.append(sample.value)
     stages = {stage: (round(seconds[stage], 3), calls[stage]) for stage in seconds}
-    return Told(stages, flushes, min(begun, default=None))
+    return Told(stages, _apart(cpu), flushes, min(begun, default=None), max(ended, default=None))
+
+
+def _apart(cpu: Mapping[str, float]) -> dict[str, float]:
+    """Count nothing twice: the stages of judging are timed one by one, and what is between them is its rest."""
+    found = dict(cpu)
+    if JUDGE in found:
+        found[JUDGE] = max(found[JUDGE] - sum(found.get(part, 0.0) for part in PARTS), 0.0)
+    return found
+
+
+def lags(metrics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Tell by topic and partition how many records are not done with, of the partitions of which workers tell."""
+    found: dict[tuple[str, int], int] = {}
+    for text in metrics:
+        for partition, topic, lag in LAG.findall(text):
+            found[topic, int(partition)] = int(float(lag))
+    return found

@@ -1,9 +1,10 @@
 """The bench's own broker, engine and workers: on free ports, with all data in one folder, stopped by pid."""
 
 import contextlib
+import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deploy import topics
@@ -22,14 +23,17 @@ from sinks.clickhouse.migrate import migrate
 READY_SECONDS = 90
 READY_EVERY = 0.02
 STOP_SECONDS = 30
+DATABASE = "gris_bench"
+GROUP_WAITS = {"group.initial.rebalance.delay.ms": "3000"}
+"""Workers that are started together get their partitions together: none begins alone and then begins anew."""
 
 
 class Worker:
     """One `gris worker` process, started at ``started`` (seconds since 1970)."""
 
-    def __init__(self, name: str, settings: LocalSettings) -> None:
+    def __init__(self, name: str, settings: LocalSettings, environment: Mapping[str, str]) -> None:
         port = free_port()
-        self._url = f"http://{LOOPBACK}:{port}"
+        self.url = f"http://{LOOPBACK}:{port}"
         self.service = Service(name, settings.data)
         self.started = time.time()
         self.pid = self.service.start(
@@ -41,6 +45,7 @@ class Worker:
                 "GRIS_REGISTRY": "",
                 "GRIS_WORKER_ID": name,
                 "GRIS_METRICS_PORT": str(port),
+                **environment,
             },
         )
 
@@ -51,7 +56,7 @@ class Worker:
         def ready() -> str | None:
             nonlocal before
             now = usage(self.pid)  # asked first: once it has answered it may be working already
-            if fetch(f"{self._url}/readyz") is not None:
+            if fetch(f"{self.url}/readyz") is not None:
                 before = now
                 return "ready"
             return "dead" if self.service.pid() is None else None
@@ -62,7 +67,7 @@ class Worker:
 
     def metrics(self) -> str:
         """Answer what /metrics says."""
-        body = fetch(f"{self._url}/metrics")
+        body = fetch(f"{self.url}/metrics")
         if body is None:
             raise self.failure("does not answer")
         return body.decode()
@@ -70,6 +75,25 @@ class Worker:
     def failure(self, what: str) -> Fatal:
         """Say what is wrong with it, and its last words."""
         return Fatal(f"The worker {self.service.name} {what}; its log ends with:\n{self.service.log_tail()}")
+
+
+class Feed:
+    """One `gris feed` process at ``url``."""
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self.port = free_port()
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        self.service = Service("feed", settings.data)
+        self.pid = self.service.start(
+            [sys.executable, "-P", "-m", "deploy.cli", "feed"],
+            environment={
+                "GRIS_KAFKA": settings.kafka,
+                "GRIS_CLICKHOUSE": settings.clickhouse,
+                "GRIS_CATALOGUE": str(settings.catalogue),
+                "GRIS_FEED_PORT": str(self.port),
+            },
+        )
+        self.service.wait_ready(lambda: fetch(f"{self.url}/readyz") is not None, READY_SECONDS)
 
 
 class Bench:
@@ -80,27 +104,48 @@ class Bench:
         self.catalogue = catalogue
         self.client = client
         self.workers: list[Worker] = []
+        self._databases = itertools.count(1)
 
-    def start_workers(self, count: int) -> None:
-        """Start ``count`` workers at once."""
-        self.workers += [Worker(f"worker-{number}", self.settings) for number in range(1, count + 1)]
+    def start_workers(self, count: int, environment: Mapping[str, str] | None = None) -> None:
+        """Start ``count`` workers at once, with further settings from ``environment``."""
+        self.workers += [Worker(f"worker-{number}", self.settings, environment or {}) for number in range(1, count + 1)]
 
     def stop_workers(self) -> None:
         """Stop every worker, in order."""
         for worker in self.workers:
             worker.service.stop(STOP_SECONDS)
+        self.workers.clear()
+
+    @contextlib.contextmanager
+    def afresh(self) -> Iterator["Bench"]:
+        """Give an empty database on the same engine, for one run over the same topics; it is dropped at the end."""
+        name = f"{DATABASE}_{next(self._databases)}"
+        base = self.settings.clickhouse.rpartition("/")[0]
+        settings = self.settings.model_copy(update={"clickhouse": f"{base}/{name}"})
+        client = connect(settings.clickhouse)
+        try:
+            migrate(client)
+            bench = Bench(settings, self.catalogue, client)
+            try:
+                yield bench
+            finally:
+                bench.stop_workers()
+                client.command(f"DROP DATABASE {name} SYNC", in_database=False)
+        finally:
+            client.close()
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Bench]:
+def running(folder: Path, partitions: int = 1) -> Iterator[Bench]:
     """Run everything but the workers in ``folder``, which must be empty; stop all of it at the end, workers first."""
     settings = LocalSettings(
         kafka=f"{LOOPBACK}:{free_port()}",
-        clickhouse=f"http://{LOOPBACK}:{free_port()}/gris",
-        catalogue=write_catalogue(folder / "catalogue"),
+        clickhouse=f"http://{LOOPBACK}:{free_port()}/{DATABASE}",
+        catalogue=write_catalogue(folder / "catalogue", partitions),
         data=folder,
     )
     stack = Stack(settings)
+    stack.broker.properties = GROUP_WAITS
     with contextlib.ExitStack() as ending:
         for name in ("kafka", "clickhouse"):
             ending.callback(stack.stop, name)

@@ -10,9 +10,11 @@ from sinks.clickhouse.check import check
 
 SHOWN = 20  # differences named of each kind
 
-ACCEPTED = "SELECT toString(topic), uniqExact(offset) FROM observations GROUP BY topic"
-REJECTED = "SELECT toString(topic), toString(reason), uniqExact(offset) FROM rejected GROUP BY topic, reason"
-LEDGER = "SELECT toString(topic), next_offset, accepted, rejected, skipped FROM ledger FINAL"
+ACCEPTED = "SELECT toString(topic), uniqExact(partition, offset) FROM observations GROUP BY topic"
+REJECTED = "SELECT toString(topic), toString(reason), uniqExact(partition, offset) FROM rejected GROUP BY topic, reason"
+LEDGER = """
+SELECT toString(topic), sum(next_offset), sum(accepted), sum(rejected), sum(skipped) FROM ledger FINAL GROUP BY topic
+"""
 TOTALS = """
 SELECT bucket, toString(indicator), toString(area), toInt64(value * 10000), toInt64(min * 10000), toInt64(max * 10000),
     areas_reported, cells, toString(status)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, free_port, holder, is_taken
@@ -58,7 +59,7 @@ class Broker:
     """One broker with its data in ``data``; ``heap`` as in -Xmx. Data, pid file and log file outlive the process.
 
     ``behind`` adds a listener for those who come through a proxy: the port on which it listens, and the proxy's, to
-    which its clients are told to connect.
+    which its clients are told to connect. ``properties`` are said after ours, and so win.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Broker:
         heap: str = "1g",
         folder: Path | None = None,
         behind: tuple[int, int] | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
+        self.properties = properties or {}
         self.data = data.resolve()
         self.port = port
         self.heap = heap
@@ -102,6 +105,7 @@ class Broker:
                 listens=listens,
                 advertises=advertises,
             )
+            + "".join(f"{name}={value}\n" for name, value in self.properties.items())
         )
         java = [
             find_java(),

@@ -27,13 +27,13 @@ ARROWS = {
 OWNERS = {
     "kafka": ("producers.publisher", "streams.broker", "deploy.topics"),
     "clickhouse_connect": ("sinks.clickhouse.client",),
-    "faust": ("streams.",),
+    "faust": ("streams.", "deploy.benchmark.rivals.stock_faust"),
     "mode": ("streams.",),
-    "aiokafka": ("streams.", "sinks.feed.lines"),
-    "fastavro": ("schemas.codec",),
+    "aiokafka": ("streams.", "sinks.feed.lines", "deploy.benchmark.floors"),
+    "fastavro": ("schemas.codec", "deploy.benchmark.floors", "deploy.benchmark.rivals.one_by_one"),
     "chdb": ("deploy.local.clickhouse",),
     "openpyxl": ("producers.files",),
-    "confluent_kafka": ("deploy.benchmark.publish",),
+    "confluent_kafka": ("deploy.benchmark.publish", "deploy.benchmark.log", "deploy.benchmark.rivals.bare_loop"),
 }
 FAMILIES = ("schemas.codec",)  # an owner whose further modules bear its name: codec.py, codec_reference.py
 

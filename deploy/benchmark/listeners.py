@@ -1,0 +1,115 @@
+"""Many clients of the feed's stream in one process. ``python -m deploy.benchmark.listeners PORT COUNT ALL ANSWER``.
+
+The first client reads what it is told; the others take it and look only for ids, and only if ALL is 1. It says "ready"
+once every client has its headers, runs until SIGTERM, and writes what came when: lines of JSON.
+"""
+
+import contextlib
+import json
+import re
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from deploy.local.ports import LOOPBACK
+
+REQUEST = b"GET /v1/daily/stream HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+AT_ONCE = 1 << 20
+ID = re.compile(rb"id: (\d+)\n")
+END = b"\n\n"
+CHUNK_END = b"\r\n"
+
+
+class Reader:
+    """Takes the body of a chunked answer apart into events."""
+
+    def __init__(self) -> None:
+        self._raw = bytearray()
+        self._body = bytearray()
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes; give the events that are complete."""
+        self._raw += data
+        if not self._begun:
+            at = self._raw.find(b"\r\n\r\n")
+            if at < 0:
+                return []
+            del self._raw[: at + 4]
+            self._begun = True
+        while (at := self._raw.find(CHUNK_END)) >= 0:
+            size = int(self._raw[:at], 16)
+            if len(self._raw) < at + size + 2 * len(CHUNK_END):
+                break
+            self._body += self._raw[at + 2 : at + 2 + size]
+            del self._raw[: at + size + 4]
+        *whole, rest = self._body.split(END)
+        self._body = bytearray(rest)
+        return [bytes(event) for event in whole]
+
+
+def main(port: int, count: int, every: bool, answers: Path) -> None:
+    """Listen until told to stop."""
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    watching = selectors.DefaultSelector()
+    waiting = set(range(count))
+    for number in range(count):
+        client = socket.create_connection((LOOPBACK, port))
+        client.sendall(REQUEST)
+        client.setblocking(False)
+        watching.register(client, selectors.EVENT_READ, (number, client))
+    first = Reader()
+    rests = [b""] * count  # of lines that did not come whole
+    heard: list[tuple[float, int, str, str, int]] = []  # when, client, indicator, bucket, version
+    ids: list[tuple[float, int, int]] = []  # when, client, id
+    taken = 0
+    while not stopped:
+        for key, _ in watching.select(0.2):
+            number, connected = key.data
+            with contextlib.suppress(BlockingIOError):
+                data = connected.recv(AT_ONCE)
+                now = time.time()
+                taken += len(data)
+                if not data:
+                    raise SystemExit(f"client {number} of the stream was cut off")
+                if number in waiting:
+                    waiting.discard(number)
+                    if not waiting:
+                        print("ready", flush=True)
+                if every:
+                    lines = rests[number] + data
+                    ids += [(now, number, int(found)) for found in ID.findall(lines)]
+                    rests[number] = lines[lines.rfind(b"\n") + 1 :]
+                if number == 0:
+                    heard += [(now, 0, *line) for line in map(_line, first.feed(data)) if line is not None]
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    staged = answers.with_suffix(".new")
+    staged.write_text(
+        json.dumps({"heard": heard, "ids": ids, "bytes": taken, "cpu_seconds": used.ru_utime + used.ru_stime})
+    )
+    staged.replace(answers)
+
+
+def _line(event: bytes) -> tuple[str, str, int] | None:
+    """Give indicator, bucket and version of a line; None for a heartbeat."""
+    at = event.find(b"data: ")
+    if at < 0 or b"event: line" not in event:
+        return None
+    line = json.loads(event[at + 6 :])
+    return line["indicator"], line["bucket"], line["version"]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "1", Path(sys.argv[4]))
