@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.catalogue import AreaMap, Rollup
 from schemas.codec import STATUSES
+from schemas.codec_areas import AreaColumns
 from streams.cube import Cube
 from streams.layout import Shape
 
@@ -27,9 +28,10 @@ WITHDRAWN = np.uint8(STATUSES.index("M"))
 class Lines:
     """Totals of some lines of one shape: rows are lines, columns are areas in ordinal order (provinces, VN, regions).
 
-    ``said`` tells whether the area has a row, ``valued`` whether its value is not null; ``bounded`` whether ``low`` and
-    ``high`` (min and max) are not null. Values are ticks; ``rank`` indexes RANKED. ``own`` tells whether VN's own
-    statement has a value, ``rolled`` what the provinces add up to.
+    ``said`` tells whether the area has a row, ``valued`` whether its value is not null. Values are ticks; ``rank``
+    indexes RANKED. ``low``, ``high`` (min and max, null where VN's own statement has a value) and ``reported`` have the
+    columns of VN and the regions alone: a province's follow from its value. ``expected`` is one number a column.
+    ``own`` tells whether VN's own statement has a value, ``rolled`` what the provinces add up to.
     """
 
     shape: Shape
@@ -37,15 +39,44 @@ class Lines:
     said: NDArray[np.bool_]
     valued: NDArray[np.bool_]
     value: NDArray[np.int64]
-    bounded: NDArray[np.bool_]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
-    reported: NDArray[np.int64]
+    reported: NDArray[np.uint16]
     expected: NDArray[np.int64]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.uint16]
     rank: NDArray[np.uint8]
     own: NDArray[np.bool_]
     rolled: NDArray[np.int64]
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Whether every area that VN's total is made of has a value."""
+        return np.asarray(self.reported[:, 0] == self.expected[self.shape.width - 1])
+
+    def columns(self, codes: Sequence[str], at: slice | NDArray[np.int64]) -> AreaColumns:
+        """Give some lines with nothing left out; ``codes`` names the areas."""
+        provinces = self.shape.width - 1
+        value, valued = self.value[at], self.valued[at]
+        bounded = valued
+        if self.shape.by_province:
+            bounded = valued.copy()
+            bounded[:, provinces] &= ~self.own[at]
+
+        def widened(provinces_say: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([provinces_say[:, :provinces], others[at]], axis=1)
+
+        return AreaColumns(
+            codes,
+            self.said[at],
+            valued,
+            value,
+            bounded,
+            widened(value, self.low),
+            widened(value, self.high),
+            widened(valued, self.reported),
+            np.broadcast_to(self.expected, value.shape),
+            self.cells[at],
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,12 +161,11 @@ def _nation_only(shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
         own.said,
         own.valued,
         value,
-        own.valued,
         value,
         value,
-        own.valued.astype(np.int64),
-        np.ones_like(value),
-        own.cells,
+        own.valued.astype(np.uint16),
+        np.ones(1, np.int64),
+        own.cells.astype(np.uint16),
         np.where(own.valued, own.rank, MISSING),
         own.valued[:, 0],
         np.zeros(len(lines), np.int64),
@@ -147,16 +177,17 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
     groups = [np.arange(nation)]
     groups += [np.flatnonzero(np.array(map_.region_of) == region) for region in range(len(map_.regions))]
     columns = shape.width + len(map_.regions)
-    said, valued, bounded = (np.zeros((len(lines), columns), np.bool_) for _ in range(3))
-    value, low, high, reported, expected, cells = (np.zeros((len(lines), columns), np.int64) for _ in range(6))
+    said, valued = (np.zeros((len(lines), columns), np.bool_) for _ in range(2))
+    value = np.zeros((len(lines), columns), np.int64)
+    low, high = (np.zeros((len(lines), len(groups)), np.int64) for _ in range(2))
+    # A map has at most 400 provinces, an area at most 24 cells.
+    reported = np.zeros((len(lines), len(groups)), np.uint16)
+    cells = np.zeros((len(lines), columns), np.uint16)
     rank = np.full((len(lines), columns), MISSING, np.uint8)
     provinces = slice(0, nation)
     said[:, : shape.width] = own.said
-    valued[:, provinces] = bounded[:, provinces] = own.valued[:, provinces]
+    valued[:, provinces] = own.valued[:, provinces]
     value[:, provinces] = np.where(own.valued, own.value, 0)[:, provinces]
-    low[:, provinces] = high[:, provinces] = value[:, provinces]
-    reported[:, provinces] = own.valued[:, provinces]
-    expected[:, provinces] = 1
     cells[:, provinces] = own.cells[:, provinces]
     rank[:, provinces] = np.where(own.valued, own.rank, MISSING)[:, provinces]
     rolled = np.zeros(len(lines), np.int64)
@@ -164,8 +195,7 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
         column = nation + at
         has = own.valued[:, members]
         count = has.sum(axis=1)
-        reported[:, column] = count
-        expected[:, column] = len(members)
+        reported[:, at] = count
         if shape.rollup is Rollup.NONE or not len(members):
             continue
         any_value = count > 0
@@ -174,25 +204,24 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
         if at == 0:
             rolled = total
         said[:, column] |= own.said[:, members].any(axis=1)
-        valued[:, column] = bounded[:, column] = any_value
+        valued[:, column] = any_value
         value[:, column] = total
-        low[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=1), 0)
-        high[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=1), 0)
+        low[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=1), 0)
+        high[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=1), 0)
         cells[:, column] = own.cells[:, members].sum(axis=1)
         rank[:, column] = rank[:, members].min(axis=1)
     stated = own.valued[:, nation]
     valued[stated, nation] = True
     value[stated, nation] = own.value[stated, nation]
-    bounded[stated, nation] = False
     cells[stated, nation] = own.cells[stated, nation]
     rank[stated, nation] = own.rank[stated, nation]
+    expected = np.array([1] * nation + [len(members) for members in groups], np.int64)
     return Lines(
         shape,
         lines,
         said,
         valued,
         value,
-        bounded,
         low,
         high,
         reported,
