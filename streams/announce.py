@@ -1,4 +1,4 @@
-"""Messages to gris.rejected and gris.daily: one transaction a partition and flush, fenced by the partition's owner.
+"""Messages to gris.rejected and gris.daily: transactions of one partition, fenced by the partition's owner.
 
 The transactional id is the event partition's place. Whoever opens a partition fences it first, so that a worker that
 wakes up after its partitions moved (a zombie) can add no older line behind a newer one.
@@ -6,20 +6,26 @@ wakes up after its partitions moved (a zombie) can add no older line behind a ne
 
 import asyncio
 import dataclasses
+import itertools
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.types import TP
 
 from schemas.errors import Fatal, GrisError, Retry
 from schemas.topics import DAILY, REJECTED
-from streams.report import Line
+from streams.report import Encoding, Line
 
 MAX_REQUEST = 24 << 20
+MAX_MESSAGE = MAX_REQUEST - 1024  # the batch around it counts
 # How long a worker that dies inside a transaction can hold back readers of gris.daily.
 TRANSACTION_MS = 10_000
+BATCH_BYTES = 1 << 20
+# A transaction of more batches might not be through before the broker gives it up.
+BATCHES = 8
 
 
 class Fenced(GrisError):
@@ -28,10 +34,10 @@ class Fenced(GrisError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Messages:
-    """What one flush of one partition says."""
+    """What one flush of one partition says; all of it can be gone through again."""
 
     rejects: Sequence[Line]
-    lines: Sequence[Line]
+    lines: Sequence[Line] | Encoding
 
 
 class Announcing(Protocol):
@@ -97,12 +103,16 @@ class Announcer:
         pending: list[asyncio.Future[Any]] = []
         try:
             producer = await self._producer(tp)
-            async with producer.transaction():
-                addressed = [(REJECTED, line) for line in said.rejects] + [(DAILY, line) for line in said.lines]
-                for topic, line in addressed:
-                    sent = await producer.send(topic, key=line.key, value=line.value, partition=0)
-                    pending.append(sent)
-                await asyncio.gather(*pending)
+            packing = await asyncio.to_thread(_Packing, producer, said)
+            while not packing.done:
+                async with producer.transaction():
+                    for _ in range(BATCHES):
+                        topic, batch = await asyncio.to_thread(packing.next)
+                        if batch is None:
+                            break
+                        pending.append(await producer.send_batch(batch, topic, partition=0))
+                    await asyncio.gather(*pending)
+                pending.clear()
         except ProducerFenced as error:
             await self._drop(tp)
             raise Fenced(f"Another worker announces partition {tp.partition} of {tp.topic} now.") from error
@@ -129,7 +139,7 @@ class Announcer:
                 transaction_timeout_ms=TRANSACTION_MS,
                 acks="all",
                 max_request_size=MAX_REQUEST,
-                max_batch_size=1 << 20,
+                max_batch_size=BATCH_BYTES,
             )
             self._producers[tp] = producer
             try:
@@ -158,6 +168,37 @@ class Announcer:
 
     def _retry(self, error: KafkaError) -> Retry:
         return Retry(f"Kafka at {self._bootstrap} does not take messages ({type(error).__name__}).")
+
+
+class _Packing:
+    """Puts messages into batches, one after the other: what is encoded only when it is asked for is never all there."""
+
+    def __init__(self, producer: AIOKafkaProducer, said: Messages) -> None:
+        self._producer = producer
+        self._left = itertools.chain(
+            ((REJECTED, line) for line in said.rejects), ((DAILY, line) for line in said.lines)
+        )
+        self._next = next(self._left, None)
+
+    @property
+    def done(self) -> bool:
+        """Whether every message is in a batch."""
+        return self._next is None
+
+    def next(self) -> tuple[str, BatchBuilder | None]:
+        """Fill a batch with the next messages of one topic; None when there are none left."""
+        if self._next is None:
+            return "", None
+        topic, batch = self._next[0], self._producer.create_batch()
+        while self._next is not None and self._next[0] == topic:
+            line = self._next[1]
+            if len(line.key) + len(line.value) > MAX_MESSAGE:
+                raise MessageSizeTooLargeError
+            if batch.append(timestamp=None, key=line.key, value=line.value) is None:
+                break
+            self._next = next(self._left, None)
+        batch.close()
+        return topic, batch
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:

@@ -1,5 +1,6 @@
 """Reckoned totals as rows of day_totals and as lines of gris.daily. Pure."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -29,6 +30,22 @@ class Line(NamedTuple):
 
     key: bytes
     value: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encoding:
+    """Lines that are encoded while they are gone through, each time anew: together they are larger than all else."""
+
+    reckoned: Sequence[Reckoning]
+    version: int
+
+    def __len__(self) -> int:
+        """Count the lines."""
+        return sum(int(one.publish.sum()) for one in self.reckoned)
+
+    def __iter__(self) -> Iterator[Line]:
+        """Encode the lines."""
+        return lines(self.reckoned, self.version)
 
 
 def lines(reckoned: Sequence[Reckoning], version: int) -> Iterator[Line]:

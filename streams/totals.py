@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schemas.catalogue import AreaMap, Rollup
 from schemas.codec import STATUSES
 from schemas.codec_areas import AreaColumns
+from streams.cells import NO_BASE
 from streams.cube import Cube
 from streams.layout import Shape
 
@@ -87,7 +88,7 @@ class _Areas:
     valued: NDArray[np.bool_]
     value: NDArray[np.int64]
     base: NDArray[np.int64]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.uint8]
     rank: NDArray[np.uint8]
 
     @classmethod
@@ -123,7 +124,9 @@ def _refreshed(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
 
     own = cube.own
     cells = of_lines(own.cells)
-    return _Areas(of_lines(own.said), cells > 0, of_lines(own.value), of_lines(own.base), cells, of_lines(own.rank))
+    value = of_lines(own.value)
+    base = of_lines(own.base) if shape.weighted else np.broadcast_to(NO_BASE, value.shape)
+    return _Areas(of_lines(own.said), cells > 0, value, base, cells, of_lines(own.rank))
 
 
 def _reduce_over_time(cube: Cube, shape: Shape, pairs: NDArray[np.int64]) -> None:
@@ -137,11 +140,13 @@ def _reduce_over_time(cube: Cube, shape: Shape, pairs: NDArray[np.int64]) -> Non
     own.cells[at] = valued.sum(axis=1)
     if shape.sums_over_time:
         # The ticks of a withdrawn cell are 0.
-        own.value[at], own.base[at] = newest.ticks.sum(axis=1), newest.base.sum(axis=1)
+        own.value[at] = newest.ticks.sum(axis=1)
         own.rank[at] = rank.min(axis=1)
     else:
-        own.value[at], own.base[at] = _last(newest.ticks, valued), _last(newest.base, valued)
+        own.value[at] = _last(newest.ticks, valued)
         own.rank[at] = _last(rank, valued)
+    if shape.weighted:
+        own.base[at] = newest.base.sum(axis=1) if shape.sums_over_time else _last(newest.base, valued)
 
 
 def _last(values: NDArray[Any], valued: NDArray[np.bool_]) -> NDArray[Any]:
