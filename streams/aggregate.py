@@ -86,6 +86,11 @@ class Batch:
     positions: Mapping[TP, Position]
     blocks: Mapping[TP, tuple[int, Sequence[Folded]]]
 
+    @property
+    def events(self) -> int:
+        """Count the events that were folded in."""
+        return sum(len(folded.timestamps) for _, blocks in self.blocks.values() for folded in blocks)
+
     def tables(self) -> Iterator[pa.Table]:
         """Make the rows of day_totals, some INSERT_ROWS at a time."""
         held: list[pa.Table] = []

@@ -18,6 +18,7 @@ from sinks.clickhouse.writer import Writer
 from streams.aggregate import Aggregator, Batch, Rows
 from streams.announce import Announcing, Fenced
 from streams.health import Health
+from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
@@ -93,6 +94,8 @@ class Flusher:
             )
             self._passed("ledger")
             self._aggregator.stored(batch)
+            if batch.events > self._settings.held_rows:
+                await self._threads.database(give_back)
             self._took = time.perf_counter() - start
             self._metrics.flushes.observe(self._took)
             if self.commit_hint is not None:
