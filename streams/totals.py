@@ -195,26 +195,30 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
     value[:, provinces] = np.where(own.valued, own.value, 0)[:, provinces]
     cells[:, provinces] = own.cells[:, provinces]
     rank[:, provinces] = np.where(own.valued, own.rank, MISSING)[:, provinces]
+    # Areas by lines from here: sums over areas are sums of whole rows.
+    of_area = _Areas(*(np.ascontiguousarray(getattr(own, field.name).T) for field in dataclasses.fields(own)))
+    value_of = np.ascontiguousarray(value[:, provinces].T)
+    rank_of = np.ascontiguousarray(rank[:, provinces].T)
     rolled = np.zeros(len(lines), np.int64)
     for at, members in enumerate(groups):
         column = nation + at
-        has = own.valued[:, members]
-        count = has.sum(axis=1)
+        has = of_area.valued[members]
+        count = has.sum(axis=0)
         reported[:, at] = count
         if shape.rollup is Rollup.NONE or not len(members):
             continue
         any_value = count > 0
-        part = value[:, members]
-        total = _roll_up(shape.rollup, part, own.base[:, members], has, count)
+        part = value_of[members]
+        total = roll_up(shape.rollup, part, of_area.base[members], has, count)
         if at == 0:
             rolled = total
-        said[:, column] |= own.said[:, members].any(axis=1)
+        said[:, column] |= of_area.said[members].any(axis=0)
         valued[:, column] = any_value
         value[:, column] = total
-        low[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=1), 0)
-        high[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=1), 0)
-        cells[:, column] = own.cells[:, members].sum(axis=1)
-        rank[:, column] = rank[:, members].min(axis=1)
+        low[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=0), 0)
+        high[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=0), 0)
+        cells[:, column] = of_area.cells[members].sum(axis=0)
+        rank[:, column] = rank_of[members].min(axis=0)
     stated = own.valued[:, nation]
     valued[stated, nation] = True
     value[stated, nation] = own.value[stated, nation]
@@ -238,22 +242,28 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
     )
 
 
-def _roll_up(
+def roll_up(
     rollup: Rollup,
     value: NDArray[np.int64],
     base: NDArray[np.int64],
     has: NDArray[np.bool_],
     count: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Roll areas' values ``[lines, members]`` up to one a line; 0 where no member has a value."""
+    """Roll areas' values ``[members, lines]`` up to one a line; 0 where no member has a value."""
     if rollup is Rollup.SUM:
-        return np.asarray(value.sum(axis=1))
+        return np.asarray(value.sum(axis=0))
     if rollup is Rollup.MEAN:
-        return divide_half_even(value.sum(axis=1), np.maximum(count, 1))
+        return divide_half_even(value.sum(axis=0), np.maximum(count, 1))
+    # Members without a value weigh nothing: their value is 0, their base counts as 0.
+    base = np.where(has, base, 0)
+    # In Python's integers: what is compared must not wrap round itself.
+    most = max(-int(value.min(initial=0)), int(value.max(initial=0)), 1) * int(base.max(initial=0)) * len(value)
+    if most <= np.iinfo(np.int64).max:
+        return divide_half_even((value * base).sum(axis=0), np.maximum(base.sum(axis=0), 1))
     return np.array(
         [
-            weighted_mean(value[at, members].tolist(), base[at, members].tolist()) if members.any() else 0
-            for at, members in enumerate(has)
+            weighted_mean(value[members, at].tolist(), base[members, at].tolist()) if members.any() else 0
+            for at, members in enumerate(has.T)
         ],
         np.int64,
     )
