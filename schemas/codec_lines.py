@@ -3,13 +3,14 @@
 import datetime as dt
 import io
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 
+from schemas.codec_areas import AreaColumns, encode_areas
 from schemas.codec_line_reader import AreaRow, read_line
 from schemas.codec_schema import EVENT_ID, HEADER, LINE_ID, MAGIC, REJECTED_ID, STATUSES, bundled
 
@@ -25,6 +26,21 @@ TICKS = struct.Struct(">cBq")  # the branch, the length 8 as a zigzag varint, th
 DOUBLE = struct.Struct("<cd")
 
 AREA_FIELDS = ("area", "value", "min", "max", "areas_reported", "areas_expected", "cells")
+
+
+class Head(NamedTuple):
+    """What a ReportLine says before its areas.
+
+    ``bucket_day`` counts days and ``updated_at_ms`` milliseconds since 1970.
+    """
+
+    bucket_day: int
+    indicator: str
+    breakdown: str
+    version: int
+    updated_at_ms: int
+    status: str
+    flags: Sequence[str]
 
 
 def encode_event(event: Mapping[str, object], schema_id: int = EVENT_ID) -> bytes:
@@ -70,19 +86,7 @@ def encode_line(
     ``bucket_day`` counts days and ``updated_at_ms`` milliseconds since 1970; each area is (area, value, min, max,
     areas_reported, areas_expected, cells) with values in ticks or None.
     """
-    parts = [
-        _frame(LINE_ID),
-        _number("bucket", bucket_day, INT_BITS),
-        _text("indicator", indicator),
-        _text("breakdown", breakdown),
-        _number("version", version, LONG_BITS),
-        _number("updated_at", updated_at_ms, LONG_BITS),
-        _text("status", status),
-    ]
-    if flags:
-        parts.append(_number("flags", len(flags), LONG_BITS))
-        parts += [_text("flags", flag) for flag in flags]
-    parts.append(END)
+    parts = [_head(Head(bucket_day, indicator, breakdown, version, updated_at_ms, status, flags))]
     if areas:
         parts.append(_number("areas", len(areas), LONG_BITS))
     for area, value, low, high, *counts in areas:
@@ -97,6 +101,46 @@ def encode_line(
         )
     parts.append(END)
     return b"".join(parts)
+
+
+def encode_lines(heads: Iterable[Head], areas: AreaColumns) -> Iterator[bytes]:
+    """Encode ReportLines; the rows of ``areas`` are those of ``heads``, in order."""
+    for head, said in zip(heads, encode_areas(areas), strict=True):
+        yield _head(head) + said
+
+
+def _head(head: Head) -> bytes:
+    flags = _flags(head.flags) if head.flags else b""
+    return b"".join(
+        (
+            _frame(LINE_ID),
+            _bucket(head.bucket_day),
+            _name(head.indicator, head.breakdown),
+            _instants(head.version, head.updated_at_ms),
+            _text("status", head.status),
+            flags,
+            END,
+        )
+    )
+
+
+def _flags(flags: Sequence[str]) -> bytes:
+    return b"".join((_number("flags", len(flags), LONG_BITS), *(_text("flags", flag) for flag in flags)))
+
+
+@lru_cache(1 << 12)
+def _bucket(day: int) -> bytes:
+    return _number("bucket", day, INT_BITS)
+
+
+@lru_cache(1 << 12)
+def _name(indicator: str, breakdown: str) -> bytes:
+    return _text("indicator", indicator) + _text("breakdown", breakdown)
+
+
+@lru_cache(1 << 12)
+def _instants(version: int, updated_at_ms: int) -> bytes:
+    return _number("version", version, LONG_BITS) + _number("updated_at", updated_at_ms, LONG_BITS)
 
 
 @lru_cache(1 << 14)

@@ -4,14 +4,16 @@ import asyncio
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 from faust.types import TP
+from numpy.typing import NDArray
 
 from schemas.catalogue import Catalogue, Indicator
 from schemas.errors import Fatal
+from schemas.reasons import Refusal
 from sinks.clickhouse import queries
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
@@ -22,10 +24,12 @@ from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import Partition
 from streams.reckon import Reckoning
-from streams.report import Line, lines, total_rows
+from streams.report import Encoding, Line, total_tables
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged
+
+INSERT_ROWS = 200_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +41,18 @@ class Start:
     days: Sequence[int]
     floor: int
     restoring: Mapping[LineKey, Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Folded:
+    """What a flush must still know of a block that is folded in, besides its rows."""
+
+    agency: str
+    timestamps: NDArray[np.int64]
+    accepted: int
+    refused: Sequence[Refusal]
+    rejects: Sequence[Line]
+    days: Sequence[int]
 
 
 @dataclasses.dataclass(slots=True)
@@ -51,7 +67,7 @@ class Open:
     """When nothing was last known to lag, or it was opened (ms)."""
     oldest_ms: float = 0.0
     """Broker time (ms) of the oldest record that is folded in and not stored; 0 for none."""
-    pending: list[Judged] = dataclasses.field(default_factory=list)
+    pending: list[Folded] = dataclasses.field(default_factory=list)
 
     def lag(self, now_ms: float) -> tuple[int, float]:
         """Give the offsets that are not stored, and the age (seconds) of the oldest.
@@ -66,17 +82,42 @@ class Open:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of blocks, a table a block."""
+
+    observations: list[pa.Table]
+    rejected: list[pa.Table]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
     """What one flush stores, in the order in which it is stored."""
 
-    observations: Sequence[pa.Table]
-    rejected: Sequence[pa.Table]
-    totals: pa.Table
+    rows: Rows
+    """Those that were not stored ahead."""
+    totals: Mapping[TP, Sequence[Reckoning]]
     messages: Mapping[TP, Messages]
     superfluous: Mapping[TP, Sequence[Key]]
     """Rows of day_totals that nothing accounts for any more, after a start under other rules."""
     positions: Mapping[TP, Position]
-    blocks: Mapping[TP, tuple[int, Sequence[Judged]]]
+    blocks: Mapping[TP, tuple[int, Sequence[Folded]]]
+
+    @property
+    def events(self) -> int:
+        """Count the events that were folded in."""
+        return sum(len(folded.timestamps) for _, blocks in self.blocks.values() for folded in blocks)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Make the rows of day_totals, some INSERT_ROWS at a time."""
+        held: list[pa.Table] = []
+        for tp, reckoned in self.totals.items():
+            for table in total_tables(reckoned, self.positions[tp].next_offset):
+                held.append(table)
+                if sum(map(len, held)) >= INSERT_ROWS:
+                    yield pa.concat_tables(held).unify_dictionaries()
+                    held = []
+        if held:
+            yield pa.concat_tables(held).unify_dictionaries()
 
 
 class Aggregator:
@@ -103,7 +144,13 @@ class Aggregator:
         # Held by a fold from its read-back to its end, and by the taking of a flush: neither sees the other half done.
         self._state = asyncio.Lock()
         self._taken = asyncio.Event()
+        self._stored_ahead = asyncio.Event()
         self.filled = asyncio.Event()
+        """Set when no more events are folded in until a flush takes those that were."""
+        self.held = asyncio.Event()
+        """Set when there are rows enough to store them ahead of their flush."""
+        self._rows = Rows([], [])
+        self._held = 0
         self.since: float | None = None
         """When the oldest block that no flush has taken was folded in (monotonic seconds)."""
         self.rows = 0
@@ -128,12 +175,13 @@ class Aggregator:
         for tp in self._open:
             self._metrics.forget(tp.topic, tp.partition)
         self._open.clear()
+        self.take_rows()
         self._reset_room()
 
     async def fold(self, judged: Judged) -> None:
         """Fold a block in, once its buckets are in memory; one of a former opening is dropped and read again."""
         async with self._state:
-            partition = self._held(judged)
+            partition = self._open_of(judged)
             if partition is None:
                 return
             if judged.follows != partition.state.position.next_offset:
@@ -146,14 +194,14 @@ class Aggregator:
             # middle of a fold, would come back empty.
             self._evict()
             await self._read_back(partition.state, judged)
-            if self._held(judged) is None:
+            if self._open_of(judged) is None:
                 return
             with self._metrics.stage("fold"):
                 await self._threads.compute(partition.state.fold, judged.block, judged.accepted)
-            if self._held(judged) is None:
+            if self._open_of(judged) is None:
                 return
             partition.state.advance(judged.block, len(judged.accepted.rows), len(judged.refused))
-            partition.pending.append(judged)
+            self._keep(partition, judged)
             partition.end = judged.end
             partition.oldest_ms = partition.oldest_ms or float(judged.block.timestamps[0])
             self.rows += len(judged.block.offsets)
@@ -165,8 +213,37 @@ class Aggregator:
             while self.rows >= self._settings.flush_rows:
                 await self._taken.wait()
                 self._taken.clear()
+        while self._held >= 2 * self._settings.held_rows:
+            self._stored_ahead.clear()
+            await self._stored_ahead.wait()
 
-    def _held(self, judged: Judged) -> Open | None:
+    def _keep(self, partition: Open, judged: Judged) -> None:
+        partition.pending.append(
+            Folded(
+                judged.block.agency,
+                judged.block.timestamps,
+                len(judged.accepted.rows),
+                judged.refused,
+                judged.rejects,
+                np.unique(judged.accepted.day).tolist(),
+            )
+        )
+        if judged.observations.num_rows:
+            self._rows.observations.append(judged.observations)
+        if judged.rejected.num_rows:
+            self._rows.rejected.append(judged.rejected)
+        self._held += len(judged.block.offsets)
+        if self._held >= self._settings.held_rows:
+            self.held.set()
+
+    def take_rows(self) -> Rows:
+        """Take the rows of all blocks that nobody took: they may be stored any time before the ledger passes them."""
+        rows, self._rows, self._held = self._rows, Rows([], []), 0
+        self.held.clear()
+        self._stored_ahead.set()
+        return rows
+
+    def _open_of(self, judged: Judged) -> Open | None:
         partition = self._open.get(judged.tp)
         return partition if partition is not None and partition.opening == judged.opening else None
 
@@ -214,22 +291,23 @@ class Aggregator:
                 self._reset_room()
                 return None
             positions = {tp: p.state.position for tp, p in ready.items()}
-            with self._metrics.stage("report"):
-                totals, lines_of = await self._threads.compute(
-                    _report, {tp: (positions[tp].next_offset, reckoned[tp]) for tp in ready}
-                )
             blocks = {tp: (p.opening, p.pending) for tp, p in ready.items()}
             superfluous = {tp: p.state.superfluous(reckoned[tp]) for tp, p in ready.items() if p.state.restoring}
             for partition in ready.values():
                 partition.pending = []
             self._note_freshness(reckoned.values())
+            rows = self.take_rows()
             self._reset_room()
-        pending = [judged for _, judged_blocks in blocks.values() for judged in judged_blocks]
         return Batch(
-            [j.observations for j in pending if j.observations.num_rows],
-            [j.rejected for j in pending if j.rejected.num_rows],
-            totals,
-            {tp: Messages([r for j in blocks[tp][1] for r in j.rejects], lines_of[tp]) for tp in ready},
+            rows,
+            {tp: reckoned[tp] for tp in ready},
+            {
+                tp: Messages(
+                    [reject for folded in blocks[tp][1] for reject in folded.rejects],
+                    Encoding(reckoned[tp], positions[tp].next_offset),
+                )
+                for tp in ready
+            },
             superfluous,
             positions,
             blocks,
@@ -247,31 +325,28 @@ class Aggregator:
         """Note that a batch is stored to its ledger rows: its buckets may leave memory."""
         now_ms = time.time() * 1000
         for tp, (opening, blocks) in batch.blocks.items():
-            for judged in blocks:
-                self._count(judged, now_ms)
+            for folded in blocks:
+                self._count(folded, now_ms)
             partition = self._open.get(tp)
             position = batch.positions[tp]
             if partition is not None and partition.opening == opening:
-                days = {day for judged in blocks for day in np.unique(judged.accepted.day).tolist()}
+                days = {day for folded in blocks for day in folded.days}
                 partition.state.stored_up_to(position.next_offset, days)
-                partition.oldest_ms = float(partition.pending[0].block.timestamps[0]) if partition.pending else 0.0
+                partition.oldest_ms = float(partition.pending[0].timestamps[0]) if partition.pending else 0.0
                 self._metrics.stored(position)
                 self._metrics.behind(*tp, *partition.lag(now_ms))
 
-    def _count(self, judged: Judged, now_ms: float) -> None:
-        agency = judged.block.agency
-        self._metrics.events.labels(agency, "accepted").inc(len(judged.accepted.rows))
-        self._metrics.events.labels(agency, "rejected").inc(len(judged.refused))
-        for refusal in judged.refused:
+    def _count(self, folded: Folded, now_ms: float) -> None:
+        self._metrics.events.labels(folded.agency, "accepted").inc(folded.accepted)
+        self._metrics.events.labels(folded.agency, "rejected").inc(len(folded.refused))
+        for refusal in folded.refused:
             self._metrics.rejects.labels(refusal.reason.name).inc()
-        self._metrics.ages.observe((now_ms - judged.block.timestamps) / 1000)
+        self._metrics.ages.observe((now_ms - folded.timestamps) / 1000)
 
     def _note_freshness(self, reckoned: Iterable[Sequence[Reckoning]]) -> None:
         for one in itertools.chain.from_iterable(reckoned):
-            shape = one.totals.shape
-            for at in np.flatnonzero(one.publish).tolist():
-                code = shape.indicators[int(one.totals.line[at]) // shape.breakdowns].code
-                self._metrics.freshness.labels(code).set(one.newest[at] / 1000)
+            for code, newest_ms in one.newest_by_indicator():
+                self._metrics.freshness.labels(code).set(newest_ms / 1000)
 
     def _evict(self) -> None:
         """Let the least recently used buckets go while memory is over the limit; what is not stored yet stays."""
@@ -290,8 +365,3 @@ class Aggregator:
         self.since = None
         self.filled.clear()
         self._taken.set()
-
-
-def _report(reckoned: Mapping[TP, tuple[int, list[Reckoning]]]) -> tuple[pa.Table, dict[TP, list[Line]]]:
-    totals = [total_rows(found, version) for version, found in reckoned.values()]
-    return pa.concat_tables(totals), {tp: list(lines(found, version)) for tp, (version, found) in reckoned.items()}

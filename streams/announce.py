@@ -1,4 +1,4 @@
-"""Messages to gris.rejected and gris.daily: one transaction a partition and flush, fenced by the partition's owner.
+"""Messages to gris.rejected and gris.daily: transactions of one partition, fenced by the partition's owner.
 
 The transactional id is the event partition's place. Whoever opens a partition fences it first, so that a worker that
 wakes up after its partitions moved (a zombie) can add no older line behind a newer one.
@@ -6,20 +6,26 @@ wakes up after its partitions moved (a zombie) can add no older line behind a ne
 
 import asyncio
 import dataclasses
+import itertools
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.types import TP
 
 from schemas.errors import Fatal, GrisError, Retry
 from schemas.topics import DAILY, REJECTED
-from streams.report import Line
+from streams.report import Encoding, Line
 
 MAX_REQUEST = 24 << 20
+MAX_MESSAGE = MAX_REQUEST - 1024  # the batch around it counts
 # How long a worker that dies inside a transaction can hold back readers of gris.daily.
 TRANSACTION_MS = 10_000
+BATCH_BYTES = 1 << 20
+# A transaction of more batches might not be through before the broker gives it up.
+BATCHES = 8
 
 
 class Fenced(GrisError):
@@ -28,10 +34,10 @@ class Fenced(GrisError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Messages:
-    """What one flush of one partition says."""
+    """What one flush of one partition says; all of it can be gone through again."""
 
     rejects: Sequence[Line]
-    lines: Sequence[Line]
+    lines: Sequence[Line] | Encoding
 
 
 class Announcing(Protocol):
@@ -97,22 +103,28 @@ class Announcer:
         pending: list[asyncio.Future[Any]] = []
         try:
             producer = await self._producer(tp)
-            async with producer.transaction():
-                addressed = [(REJECTED, line) for line in said.rejects] + [(DAILY, line) for line in said.lines]
-                for topic, line in addressed:
-                    sent = await producer.send(topic, key=line.key, value=line.value, partition=0)
-                    pending.append(sent)
-                await asyncio.gather(*pending)
-        except ProducerFenced as error:
-            await self._drop(tp)
-            raise Fenced(f"Another worker announces partition {tp.partition} of {tp.topic} now.") from error
+            packing = await asyncio.to_thread(_Packing, producer, said)
+            while not packing.done:
+                async with producer.transaction():
+                    for _ in range(BATCHES):
+                        topic, batch = await asyncio.to_thread(packing.next)
+                        if batch is None:
+                            break
+                        pending.append(await producer.send_batch(batch, topic, partition=0))
+                    await asyncio.gather(*pending)
+                pending.clear()
         except MessageSizeTooLargeError as error:
             raise Fatal(
                 f"A message does not fit: set max.message.bytes of {REJECTED} and {DAILY} to {MAX_REQUEST} or more."
             ) from error
-        except KafkaError as error:
+        except (KafkaError, IllegalOperation, AssertionError) as error:
+            cause = self._cause(tp, error)
             await self._drop(tp)
-            raise self._retry(error) from error
+            if isinstance(cause, ProducerFenced):
+                raise Fenced(f"Another worker announces partition {tp.partition} of {tp.topic} now.") from cause
+            if isinstance(cause, KafkaError):
+                raise self._retry(cause) from cause
+            raise
         finally:
             for acknowledgement in pending:
                 acknowledgement.add_done_callback(_noticed)  # asyncio complains of failures that nobody looked at
@@ -129,7 +141,7 @@ class Announcer:
                 transaction_timeout_ms=TRANSACTION_MS,
                 acks="all",
                 max_request_size=MAX_REQUEST,
-                max_batch_size=1 << 20,
+                max_batch_size=BATCH_BYTES,
             )
             self._producers[tp] = producer
             try:
@@ -141,6 +153,17 @@ class Announcer:
                 await self._drop(tp)
                 raise self._retry(error) from error
         return producer
+
+    def _cause(self, tp: TP, error: Exception) -> BaseException:
+        """Tell why a transaction failed.
+
+        When the broker ends it between two calls of ours, aiokafka only says, or asserts, that there is none; what the
+        broker said is kept with the transaction.
+        """
+        producer = self._producers.get(tp)
+        transaction = producer and producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - not told otherwise
+        ended = transaction.exception() if transaction and transaction.done() and not transaction.cancelled() else None
+        return error if isinstance(error, KafkaError) or ended is None else ended
 
     async def _drop(self, tp: TP) -> None:
         producer = self._producers.pop(tp, None)
@@ -158,6 +181,37 @@ class Announcer:
 
     def _retry(self, error: KafkaError) -> Retry:
         return Retry(f"Kafka at {self._bootstrap} does not take messages ({type(error).__name__}).")
+
+
+class _Packing:
+    """Puts messages into batches, one after the other: what is encoded only when it is asked for is never all there."""
+
+    def __init__(self, producer: AIOKafkaProducer, said: Messages) -> None:
+        self._producer = producer
+        self._left = itertools.chain(
+            ((REJECTED, line) for line in said.rejects), ((DAILY, line) for line in said.lines)
+        )
+        self._next = next(self._left, None)
+
+    @property
+    def done(self) -> bool:
+        """Whether every message is in a batch."""
+        return self._next is None
+
+    def next(self) -> tuple[str, BatchBuilder | None]:
+        """Fill a batch with the next messages of one topic; None when there are none left."""
+        if self._next is None:
+            return "", None
+        topic, batch = self._next[0], self._producer.create_batch()
+        while self._next is not None and self._next[0] == topic:
+            line = self._next[1]
+            if len(line.key) + len(line.value) > MAX_MESSAGE:
+                raise MessageSizeTooLargeError
+            if batch.append(timestamp=None, key=line.key, value=line.value) is None:
+                break
+            self._next = next(self._left, None)
+        batch.close()
+        return topic, batch
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:

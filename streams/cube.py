@@ -35,12 +35,12 @@ class Statements:
 class Own:
     """What areas report themselves, by (line, area): before any roll-up, reduced over time.
 
-    ``said`` whether there is any statement, ``cells`` how many with a value, ``value`` and ``base`` ticks, ``rank`` of
-    the status.
+    ``said`` whether there is any statement, ``cells`` how many with a value (at most 24), ``value`` and ``base`` ticks
+    (bases of the weighted shapes alone), ``rank`` of the status.
     """
 
     said: NDArray[np.bool_]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.uint8]
     value: NDArray[np.int64]
     base: NDArray[np.int64]
     rank: NDArray[np.uint8]
@@ -60,14 +60,14 @@ class Cube:
         self.day = day
         self.folded = 0
         self.used = 0
-        self.cells: Cells = SparseCells()
+        self.cells: Cells = SparseCells(layout.cells, layout.weighted_cells)
         self.touched = np.zeros(layout.touches, np.bool_)
         self.stale = np.zeros(layout.touches, np.bool_)
         self.own = Own(
             np.zeros(layout.touches, np.bool_),
+            np.zeros(layout.touches, np.uint8),
             np.zeros(layout.touches, np.int64),
-            np.zeros(layout.touches, np.int64),
-            np.zeros(layout.touches, np.int64),
+            np.zeros(layout.weighted_touches, np.int64),
             np.zeros(layout.touches, np.uint8),
         )
         self.newest = np.zeros(layout.lines, np.int64)
@@ -76,7 +76,8 @@ class Cube:
     @property
     def bytes(self) -> int:
         """Memory that the cube holds or can come to hold."""
-        return self.cells.bytes + self.layout.touches * 28 + self.layout.lines * 9
+        layout = self.layout
+        return self.cells.bytes + layout.touches * 13 + layout.weighted_touches * 8 + layout.lines * 9
 
     def fold(self, said: Statements, next_offset: int) -> None:
         """Let the highest version of each cell win, in any order and any repetition, and mark what was touched."""

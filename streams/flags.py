@@ -33,8 +33,7 @@ def sum_mismatch(totals: Lines) -> NDArray[np.bool_]:
     first = slice(0, None, shape.breakdowns)
     flagged = np.zeros(count, np.bool_)
     if shape.by_province:
-        complete = totals.reported[first, nation] == totals.expected[first, nation]
-        flagged |= totals.own[first] & complete & (totals.rolled[first] != totals.value[first, nation])
+        flagged |= totals.own[first] & totals.complete[first] & (totals.rolled[first] != totals.value[first, nation])
     if shape.breakdowns > 1:
         for at, line in enumerate(totals.line[first].tolist()):
             dimensions = shape.indicators[line // shape.breakdowns].dimensions

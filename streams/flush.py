@@ -1,10 +1,12 @@
 """The order of a flush. A crash anywhere in it repeats, and never skips."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -13,14 +15,17 @@ from faust.types import TP
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.tail import Key, delete_totals
 from sinks.clickhouse.writer import Writer
-from streams.aggregate import Aggregator, Batch
+from streams.aggregate import Aggregator, Batch, Rows
 from streams.announce import Announcing, Fenced
 from streams.health import Health
+from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
 
 TICK_SECONDS = 0.5
+PATIENCE = 2
+"""Times what a flush takes is what a replay folds in before the next."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,14 +37,17 @@ class Pulse:
         self._last: float | None = None
         self._longest = 0.0
 
-    def begin(self) -> None:
-        """Feel it from now on."""
-        self._longest = 0.0
+    def feel(self) -> None:
+        """Feel it from now on, if it is not felt yet."""
         if self._last is None:
             self._beat()
 
+    def forget(self) -> None:
+        """Forget every standstill so far."""
+        self._longest = 0.0
+
     def standstill(self) -> float:
-        """Give the longest standstill since ``begin``, in seconds; a tick is the least."""
+        """Give the longest standstill that is not forgotten, in seconds; a tick is the least."""
         return max(self._longest, time.monotonic() - self._last) if self._last is not None else 0.0
 
     def _beat(self) -> None:
@@ -75,6 +83,8 @@ class Flusher:
         self.commit_hint: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
         self._storing = storing
         self._pulse = Pulse()
+        self._took = 0.0
+        """Seconds that the last flush took."""
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -86,11 +96,13 @@ class Flusher:
                 log.warning("fenced", what=str(fenced), remedy="partitions are opened anew from the ledger")
                 if self.on_fenced is not None:
                     await self.on_fenced()
+                self._pulse.forget()
 
     async def flush(self) -> None:
         """Store one batch: rows, totals, messages, ledger, and last the hint to Kafka.
 
-        1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose;
+        1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose; rows may
+           have been stored ahead;
         2. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
         3. after a start under other rules, the deletion of totals that nothing accounts for any more;
         4. the ledger row: from here on a restart begins behind the batch;
@@ -98,38 +110,83 @@ class Flusher:
 
         Raises Fenced when another worker may have the partitions by now; what was stored of the batch does no harm.
         """
-        async with self._storing:
-            self._pulse.begin()
+        self._pulse.feel()
+        async with self._whole():
             start = time.perf_counter()
             batch = await self._aggregator.take()
             if batch is None:
                 return
-            if self._settings.bench_no_inserts:
-                await self._announce(batch)
-                self._aggregator.stored(batch)
-                self._metrics.flushes.observe(time.perf_counter() - start)
-                return
-            await self._store("storing observations", self._writer.observations, batch.observations)
-            self._passed("observations")
-            await self._store("storing rejected events", self._writer.rejected, batch.rejected)
-            self._passed("rejected")
-            if batch.totals.num_rows:
-                await self._store("storing day totals", self._ours(self._writer.day_totals), [batch.totals])
-            self._passed("totals")
-            await self._announce(batch)
-            self._passed("messages")
-            for tp, keys in batch.superfluous.items():
-                await self._delete(keys, batch.positions[tp].next_offset)
-            self._passed("deletions")
-            await self._health.persist(
-                "writing the ledger",
-                lambda: self._threads.database(self._writer.ledger, list(batch.positions.values())),
-            )
-            self._passed("ledger")
+            await self._store(batch.rows)
+            await self._alongside(self._tell(batch))
+            if not self._settings.bench_no_inserts:
+                await self._settle(batch)
             self._aggregator.stored(batch)
-            self._metrics.flushes.observe(time.perf_counter() - start)
-            if self.commit_hint is not None:
+            if batch.events > self._settings.held_rows:
+                await self._threads.database(give_back)
+            self._took = time.perf_counter() - start
+            self._metrics.flushes.observe(self._took)
+            if self.commit_hint is not None and not self._settings.bench_no_inserts:
                 await self.commit_hint({tp: p.next_offset for tp, p in batch.positions.items()})
+
+    async def _settle(self, batch: Batch) -> None:
+        for tp, keys in batch.superfluous.items():
+            await self._delete(keys, batch.positions[tp].next_offset)
+        self._passed("deletions")
+        await self._health.persist(
+            "writing the ledger",
+            lambda: self._threads.database(self._writer.ledger, list(batch.positions.values())),
+        )
+        self._passed("ledger")
+
+    @contextlib.asynccontextmanager
+    async def _whole(self) -> AsyncIterator[None]:
+        """Do something at one time with no opening, and whole.
+
+        What was taken to be stored is nowhere else: were it not, a later flush would pass it. So nothing stays open.
+        """
+        async with self._storing:
+            try:
+                yield
+            except BaseException:
+                self._aggregator.close()
+                raise
+
+    async def _store(self, rows: Rows) -> None:
+        await self._insert("storing observations", self._writer.observations, rows.observations)
+        self._passed("observations")
+        await self._insert("storing rejected events", self._writer.rejected, rows.rejected)
+        self._passed("rejected")
+
+    async def _tell(self, batch: Batch) -> None:
+        tables = batch.tables()
+        while (table := await self._threads.compute(self._next, tables)) is not None:
+            await self._insert("storing day totals", self._ours(self._writer.day_totals), [table])
+        self._passed("totals")
+        with self._metrics.stage("announce"):
+            await self._health.persist(
+                "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
+            )
+        self._passed("messages")
+
+    def _next(self, tables: Iterator[pa.Table]) -> pa.Table | None:
+        with self._metrics.stage("report"):
+            return next(tables, None)
+
+    async def _alongside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Store rows of later events while ``work`` is done, which may take long: memory is bounded by it."""
+        working = asyncio.ensure_future(work)
+        held = asyncio.ensure_future(self._aggregator.held.wait())
+        try:
+            while not working.done():
+                await asyncio.wait((working, held), return_when=asyncio.FIRST_COMPLETED)
+                if held.done():
+                    await self._store(self._aggregator.take_rows())
+                    held = asyncio.ensure_future(self._aggregator.held.wait())
+            await working
+        finally:
+            held.cancel()
+            working.cancel()
+            await asyncio.wait((working,))
 
     def _ours(self, insert: Callable[[pa.Table], None]) -> Callable[[pa.Table], None]:
         """Insert totals only as long as the session cannot be over.
@@ -146,18 +203,12 @@ class Flusher:
 
         return insert_in_time
 
-    async def _store(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
-        if not tables:
+    async def _insert(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
+        if not tables or self._settings.bench_no_inserts:
             return
         with self._metrics.stage(doing.removeprefix("storing ").replace(" ", "_")):
             rows = pa.concat_tables(tables).unify_dictionaries()
             await self._health.persist(doing, lambda: self._threads.database(insert, rows))
-
-    async def _announce(self, batch: Batch) -> None:
-        with self._metrics.stage("announce"):
-            await self._health.persist(
-                "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
-            )
 
     async def _delete(self, keys: Sequence[Key], version: int) -> None:
         if keys:
@@ -172,18 +223,37 @@ class Flusher:
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def _due(self) -> None:
-        """Wait until the oldest block has waited long enough, or there is no more room."""
+        """Wait until the oldest block has waited long enough, or there is no more room; store rows ahead meanwhile."""
         settings, aggregator = self._settings, self._aggregator
         while True:
             if aggregator.filled.is_set():
                 return
+            if aggregator.held.is_set():
+                await self._store_ahead()
+                continue
             pause = settings.flush_ms / 1000
             if aggregator.since is not None:
-                wanted = settings.replay_flush_ms if aggregator.behind else settings.flush_ms
-                pause = aggregator.since + wanted / 1000 - time.monotonic()
+                pause = aggregator.since + self._wanted() - time.monotonic()
                 if pause <= 0:
                     return
-            try:
-                await asyncio.wait_for(aggregator.filled.wait(), min(pause, settings.flush_ms / 1000))
-            except TimeoutError:
-                continue
+            waiting = [asyncio.ensure_future(event.wait()) for event in (aggregator.filled, aggregator.held)]
+            await asyncio.wait(
+                waiting, timeout=min(pause, settings.flush_ms / 1000), return_when=asyncio.FIRST_COMPLETED
+            )
+            for each in waiting:
+                each.cancel()
+
+    def _wanted(self) -> float:
+        """Give the seconds between two flushes.
+
+        Lines are written whole: the fewer flushes, the fewer lines. So they take a bounded share of a replay's time.
+        """
+        settings = self._settings
+        if not self._aggregator.behind:
+            return settings.flush_ms / 1000
+        return max(settings.replay_flush_ms / 1000, min(PATIENCE * self._took, settings.replay_wait_ms / 1000))
+
+    async def _store_ahead(self) -> None:
+        """Store rows before their flush: they are the same whenever they come, and need not wait in memory."""
+        async with self._whole():
+            await self._store(self._aggregator.take_rows())

@@ -38,6 +38,11 @@ class Shape:
         return len(self.indicators) * self.breakdowns
 
     @property
+    def weighted(self) -> bool:
+        """Whether totals need the bases of what they are made of."""
+        return self.rollup is Rollup.WEIGHTED_MEAN
+
+    @property
     def by_province(self) -> bool:
         """Whether provinces report, not only the nation."""
         return self.width > 1
@@ -47,7 +52,8 @@ class Shape:
 class Layout:
     """Addresses of the cells of one bucket, for some indicators under one map of areas.
 
-    The arrays are indexed by catalogue ordinal and hold -1 for an indicator that is not laid out here.
+    The arrays are indexed by catalogue ordinal and hold -1 for an indicator that is not laid out here. Shapes whose
+    totals are weighted come first: bases are kept of ``weighted_cells`` and ``weighted_touches`` alone.
     """
 
     map: AreaMap
@@ -55,6 +61,8 @@ class Layout:
     cells: int
     touches: int
     lines: int
+    weighted_cells: int
+    weighted_touches: int
     first_cell: NDArray[np.int64]
     first_touch: NDArray[np.int64]
     first_line: NDArray[np.int64]
@@ -94,8 +102,9 @@ def lay_out(catalogue: Catalogue, indicators: Sequence[Indicator], map_: AreaMap
     total = len(catalogue.indicators)
     first_cell, first_touch, first_line, widths, slots = (np.full(total, -1, np.int64) for _ in range(5))
     shapes = []
-    cells = touches = lines = 0
-    for (breakdowns, width, slot_count, kind, rollup), members in by_shape.items():
+    cells = touches = lines = weighted_cells = weighted_touches = 0
+    weighted_first = sorted(by_shape.items(), key=lambda shape: shape[0][-1] is not Rollup.WEIGHTED_MEAN)
+    for (breakdowns, width, slot_count, kind, rollup), members in weighted_first:
         shape = Shape(
             tuple(members),
             breakdowns,
@@ -116,4 +125,19 @@ def lay_out(catalogue: Catalogue, indicators: Sequence[Indicator], map_: AreaMap
             cells += shape.breakdowns * shape.width * shape.slots
             touches += shape.breakdowns * shape.width
             lines += shape.breakdowns
-    return Layout(map_, tuple(shapes), cells, touches, lines, first_cell, first_touch, first_line, widths, slots)
+        if shape.weighted:
+            weighted_cells, weighted_touches = cells, touches
+    return Layout(
+        map_,
+        tuple(shapes),
+        cells,
+        touches,
+        lines,
+        weighted_cells,
+        weighted_touches,
+        first_cell,
+        first_touch,
+        first_line,
+        widths,
+        slots,
+    )

@@ -57,6 +57,15 @@ class Reckoning:
         indicator = shape.indicators[line // shape.breakdowns]
         return indicator.code, indicator.breakdowns[line % shape.breakdowns]
 
+    def newest_by_indicator(self) -> Iterator[tuple[str, int]]:
+        """Give the codes of the indicators that have lines to write, and when (ms) the newest record came."""
+        shape = self.totals.shape
+        at = np.flatnonzero(self.publish)
+        newest = np.zeros(len(shape.indicators), np.int64)
+        np.maximum.at(newest, self.totals.line[at] // shape.breakdowns, self.newest[at])
+        for place in np.flatnonzero(newest).tolist():
+            yield shape.indicators[place].code, int(newest[place])
+
 
 def touched_parts(cube: Cube) -> Iterator[Part]:
     """Name what was touched, with all breakdowns of an indicator where sums are compared, and clear the marks."""

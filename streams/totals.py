@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from schemas.catalogue import AreaMap, Rollup
 from schemas.codec import STATUSES
+from schemas.codec_areas import AreaColumns
+from streams.cells import NO_BASE
 from streams.cube import Cube
 from streams.layout import Shape
 
@@ -27,9 +29,10 @@ WITHDRAWN = np.uint8(STATUSES.index("M"))
 class Lines:
     """Totals of some lines of one shape: rows are lines, columns are areas in ordinal order (provinces, VN, regions).
 
-    ``said`` tells whether the area has a row, ``valued`` whether its value is not null; ``bounded`` whether ``low`` and
-    ``high`` (min and max) are not null. Values are ticks; ``rank`` indexes RANKED. ``own`` tells whether VN's own
-    statement has a value, ``rolled`` what the provinces add up to.
+    ``said`` tells whether the area has a row, ``valued`` whether its value is not null. Values are ticks; ``rank``
+    indexes RANKED. ``low``, ``high`` (min and max, null where VN's own statement has a value) and ``reported`` have the
+    columns of VN and the regions alone: a province's follow from its value. ``expected`` is one number a column.
+    ``own`` tells whether VN's own statement has a value, ``rolled`` what the provinces add up to.
     """
 
     shape: Shape
@@ -37,15 +40,44 @@ class Lines:
     said: NDArray[np.bool_]
     valued: NDArray[np.bool_]
     value: NDArray[np.int64]
-    bounded: NDArray[np.bool_]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
-    reported: NDArray[np.int64]
+    reported: NDArray[np.uint16]
     expected: NDArray[np.int64]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.uint16]
     rank: NDArray[np.uint8]
     own: NDArray[np.bool_]
     rolled: NDArray[np.int64]
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Whether every area that VN's total is made of has a value."""
+        return np.asarray(self.reported[:, 0] == self.expected[self.shape.width - 1])
+
+    def columns(self, codes: Sequence[str], at: slice | NDArray[np.int64]) -> AreaColumns:
+        """Give some lines with nothing left out; ``codes`` names the areas."""
+        provinces = self.shape.width - 1
+        value, valued = self.value[at], self.valued[at]
+        bounded = valued
+        if self.shape.by_province:
+            bounded = valued.copy()
+            bounded[:, provinces] &= ~self.own[at]
+
+        def widened(provinces_say: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([provinces_say[:, :provinces], others[at]], axis=1)
+
+        return AreaColumns(
+            codes,
+            self.said[at],
+            valued,
+            value,
+            bounded,
+            widened(value, self.low),
+            widened(value, self.high),
+            widened(valued, self.reported),
+            np.broadcast_to(self.expected, value.shape),
+            self.cells[at],
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +88,7 @@ class _Areas:
     valued: NDArray[np.bool_]
     value: NDArray[np.int64]
     base: NDArray[np.int64]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.uint8]
     rank: NDArray[np.uint8]
 
     @classmethod
@@ -92,7 +124,9 @@ def _refreshed(cube: Cube, shape: Shape, lines: NDArray[np.int64]) -> _Areas:
 
     own = cube.own
     cells = of_lines(own.cells)
-    return _Areas(of_lines(own.said), cells > 0, of_lines(own.value), of_lines(own.base), cells, of_lines(own.rank))
+    value = of_lines(own.value)
+    base = of_lines(own.base) if shape.weighted else np.broadcast_to(NO_BASE, value.shape)
+    return _Areas(of_lines(own.said), cells > 0, value, base, cells, of_lines(own.rank))
 
 
 def _reduce_over_time(cube: Cube, shape: Shape, pairs: NDArray[np.int64]) -> None:
@@ -106,11 +140,13 @@ def _reduce_over_time(cube: Cube, shape: Shape, pairs: NDArray[np.int64]) -> Non
     own.cells[at] = valued.sum(axis=1)
     if shape.sums_over_time:
         # The ticks of a withdrawn cell are 0.
-        own.value[at], own.base[at] = newest.ticks.sum(axis=1), newest.base.sum(axis=1)
+        own.value[at] = newest.ticks.sum(axis=1)
         own.rank[at] = rank.min(axis=1)
     else:
-        own.value[at], own.base[at] = _last(newest.ticks, valued), _last(newest.base, valued)
+        own.value[at] = _last(newest.ticks, valued)
         own.rank[at] = _last(rank, valued)
+    if shape.weighted:
+        own.base[at] = newest.base.sum(axis=1) if shape.sums_over_time else _last(newest.base, valued)
 
 
 def _last(values: NDArray[Any], valued: NDArray[np.bool_]) -> NDArray[Any]:
@@ -130,12 +166,11 @@ def _nation_only(shape: Shape, lines: NDArray[np.int64], own: _Areas) -> Lines:
         own.said,
         own.valued,
         value,
-        own.valued,
         value,
         value,
-        own.valued.astype(np.int64),
-        np.ones_like(value),
-        own.cells,
+        own.valued.astype(np.uint16),
+        np.ones(1, np.int64),
+        own.cells.astype(np.uint16),
         np.where(own.valued, own.rank, MISSING),
         own.valued[:, 0],
         np.zeros(len(lines), np.int64),
@@ -147,52 +182,55 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
     groups = [np.arange(nation)]
     groups += [np.flatnonzero(np.array(map_.region_of) == region) for region in range(len(map_.regions))]
     columns = shape.width + len(map_.regions)
-    said, valued, bounded = (np.zeros((len(lines), columns), np.bool_) for _ in range(3))
-    value, low, high, reported, expected, cells = (np.zeros((len(lines), columns), np.int64) for _ in range(6))
+    said, valued = (np.zeros((len(lines), columns), np.bool_) for _ in range(2))
+    value = np.zeros((len(lines), columns), np.int64)
+    low, high = (np.zeros((len(lines), len(groups)), np.int64) for _ in range(2))
+    # A map has at most 400 provinces, an area at most 24 cells.
+    reported = np.zeros((len(lines), len(groups)), np.uint16)
+    cells = np.zeros((len(lines), columns), np.uint16)
     rank = np.full((len(lines), columns), MISSING, np.uint8)
     provinces = slice(0, nation)
     said[:, : shape.width] = own.said
-    valued[:, provinces] = bounded[:, provinces] = own.valued[:, provinces]
+    valued[:, provinces] = own.valued[:, provinces]
     value[:, provinces] = np.where(own.valued, own.value, 0)[:, provinces]
-    low[:, provinces] = high[:, provinces] = value[:, provinces]
-    reported[:, provinces] = own.valued[:, provinces]
-    expected[:, provinces] = 1
     cells[:, provinces] = own.cells[:, provinces]
     rank[:, provinces] = np.where(own.valued, own.rank, MISSING)[:, provinces]
+    # Areas by lines from here: sums over areas are sums of whole rows.
+    of_area = _Areas(*(np.ascontiguousarray(getattr(own, field.name).T) for field in dataclasses.fields(own)))
+    value_of = np.ascontiguousarray(value[:, provinces].T)
+    rank_of = np.ascontiguousarray(rank[:, provinces].T)
     rolled = np.zeros(len(lines), np.int64)
     for at, members in enumerate(groups):
         column = nation + at
-        has = own.valued[:, members]
-        count = has.sum(axis=1)
-        reported[:, column] = count
-        expected[:, column] = len(members)
+        has = of_area.valued[members]
+        count = has.sum(axis=0)
+        reported[:, at] = count
         if shape.rollup is Rollup.NONE or not len(members):
             continue
         any_value = count > 0
-        part = value[:, members]
-        total = _roll_up(shape.rollup, part, own.base[:, members], has, count)
+        part = value_of[members]
+        total = roll_up(shape.rollup, part, of_area.base[members], has, count)
         if at == 0:
             rolled = total
-        said[:, column] |= own.said[:, members].any(axis=1)
-        valued[:, column] = bounded[:, column] = any_value
+        said[:, column] |= of_area.said[members].any(axis=0)
+        valued[:, column] = any_value
         value[:, column] = total
-        low[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=1), 0)
-        high[:, column] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=1), 0)
-        cells[:, column] = own.cells[:, members].sum(axis=1)
-        rank[:, column] = rank[:, members].min(axis=1)
+        low[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).max).min(axis=0), 0)
+        high[:, at] = np.where(any_value, np.where(has, part, np.iinfo(np.int64).min).max(axis=0), 0)
+        cells[:, column] = of_area.cells[members].sum(axis=0)
+        rank[:, column] = rank_of[members].min(axis=0)
     stated = own.valued[:, nation]
     valued[stated, nation] = True
     value[stated, nation] = own.value[stated, nation]
-    bounded[stated, nation] = False
     cells[stated, nation] = own.cells[stated, nation]
     rank[stated, nation] = own.rank[stated, nation]
+    expected = np.array([1] * nation + [len(members) for members in groups], np.int64)
     return Lines(
         shape,
         lines,
         said,
         valued,
         value,
-        bounded,
         low,
         high,
         reported,
@@ -204,22 +242,28 @@ def _by_province(map_: AreaMap, shape: Shape, lines: NDArray[np.int64], own: _Ar
     )
 
 
-def _roll_up(
+def roll_up(
     rollup: Rollup,
     value: NDArray[np.int64],
     base: NDArray[np.int64],
     has: NDArray[np.bool_],
     count: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Roll areas' values ``[lines, members]`` up to one a line; 0 where no member has a value."""
+    """Roll areas' values ``[members, lines]`` up to one a line; 0 where no member has a value."""
     if rollup is Rollup.SUM:
-        return np.asarray(value.sum(axis=1))
+        return np.asarray(value.sum(axis=0))
     if rollup is Rollup.MEAN:
-        return divide_half_even(value.sum(axis=1), np.maximum(count, 1))
+        return divide_half_even(value.sum(axis=0), np.maximum(count, 1))
+    # Members without a value weigh nothing: their value is 0, their base counts as 0.
+    base = np.where(has, base, 0)
+    # In Python's integers: what is compared must not wrap round itself.
+    most = max(-int(value.min(initial=0)), int(value.max(initial=0)), 1) * int(base.max(initial=0)) * len(value)
+    if most <= np.iinfo(np.int64).max:
+        return divide_half_even((value * base).sum(axis=0), np.maximum(base.sum(axis=0), 1))
     return np.array(
         [
-            weighted_mean(value[at, members].tolist(), base[at, members].tolist()) if members.any() else 0
-            for at, members in enumerate(has)
+            weighted_mean(value[members, at].tolist(), base[members, at].tolist()) if members.any() else 0
+            for at, members in enumerate(has.T)
         ],
         np.int64,
     )

@@ -17,7 +17,7 @@ def test_three_sigkills_in_the_middle_of_a_stream_lose_nothing_and_double_nothin
     with running_stack(tmp_path, catalogue) as stack:
         workload = Workload(EVENTS, days=60)
         publish(workload, stack.bootstrap)
-        small_flushes = {"GRIS_BLOCK_EVENTS": "5000", "GRIS_FLUSH_ROWS": "10000"}
+        small_flushes = {"GRIS_BLOCK_EVENTS": "5000", "GRIS_FLUSH_ROWS": "10000", "GRIS_HELD_ROWS": "2000"}
         for passed in KILLS_AT:
             worker = stack.worker(settings=small_flushes, ready=False)
             wait_for(

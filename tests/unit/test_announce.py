@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.types import TP
 
 from schemas.errors import Fatal, GrisError, Retry
@@ -23,10 +24,15 @@ class Producer:
 
     failing: dict[str, list[KafkaError]]
     said: list[str]
+    batches: list[tuple[str, int]]
 
     def __init__(self, *, transactional_id: str, **_: Any) -> None:
         self.name = transactional_id
         self.within = False
+        self._txn_manager = self
+
+    def wait_for_transaction_end(self) -> None:
+        """Have nothing more to say about a failure."""
 
     async def start(self) -> None:
         """Do nothing."""
@@ -54,7 +60,11 @@ class Producer:
         await self.commit_transaction()
         self.said.append(self.name)
 
-    async def send(self, *_: object, **__: object) -> "asyncio.Future[None]":
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1 << 10, 0, is_transactional=True)
+
+    async def send_batch(self, batch: BatchBuilder, *_: object, **__: object) -> "asyncio.Future[None]":
+        self.batches.append((self.name, batch.record_count()))
         future = asyncio.get_running_loop().create_future()
         future.set_result(None)
         return future
@@ -63,7 +73,7 @@ class Producer:
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announce, "AIOKafkaProducer", Producer)
-    Producer.failing, Producer.said = {}, []
+    Producer.failing, Producer.said, Producer.batches = {}, [], []
 
 
 def name(tp: TP) -> str:
@@ -102,3 +112,32 @@ def test_what_fails_for_one_partition_is_sent_again_once_the_others_are_through(
 def test_a_partition_that_another_worker_has_outweighs_one_that_may_be_tried_again() -> None:
     assert announced(failing={ONE: [KafkaConnectionError()], TWO: [ProducerFenced()]}) == [Fenced]
     assert announced(failing={TWO: [KafkaConnectionError()], ONE: [ProducerFenced()]}) == [Fenced]
+
+
+def test_many_messages_go_out_in_full_batches_and_transactions_of_a_few() -> None:
+    said = Messages([Line(b"1", b"x")] * 3, [Line(b"%d" % at, b"x" * 100) for at in range(100)])
+
+    async def scene() -> None:
+        announcer = Announcer("nowhere:1", "test")
+        await announcer.fence([ONE])
+        await announcer.send({ONE: said})
+
+    asyncio.run(scene())
+
+    counts = [count for _, count in Producer.batches]
+    assert counts[0] == 3, "what goes to another topic is no part of the batch"
+    assert sum(counts) == 103
+    assert len(counts) < 20
+    assert len(Producer.said) == -(-len(counts) // announce.BATCHES)
+
+
+def test_a_message_that_fits_no_request_stops_the_worker() -> None:
+    said = Messages([Line(b"1", bytes(announce.MAX_REQUEST))], [])
+
+    async def scene() -> None:
+        announcer = Announcer("nowhere:1", "test")
+        await announcer.fence([ONE])
+        await announcer.send({ONE: said})
+
+    with pytest.raises(Fatal, match=r"max\.message\.bytes"):
+        asyncio.run(scene())

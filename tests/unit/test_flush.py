@@ -1,0 +1,122 @@
+"""Rows leave for the database ahead of their flush, and what cannot be stored is never passed by a later one."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from faust.types import TP
+
+from schemas.errors import Fatal
+from sinks.clickhouse.ledger import Position
+from sinks.clickhouse.writer import REJECTED
+from streams.aggregate import Aggregator, Start
+from streams.announce import Silence
+from streams.flush import Flusher
+from streams.health import Health
+from streams.metrics import Metrics
+from streams.rows import observation_rows
+from streams.settings import WorkerSettings
+from streams.threads import Threads
+from streams.validate import Judged
+from tests.support.judging import block, bundled, decoded
+from tests.support.wire import event
+
+PLACE = TP("gris.events.g18", 0)
+BLOCK = 10
+
+
+class Database:
+    """Keeps the inserts in the order in which they come; refuses a table when it is told to."""
+
+    def __init__(self) -> None:
+        self.inserts: list[tuple[str, int]] = []
+        self.refuses = ""
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Take rows."""
+        if table == self.refuses:
+            raise Fatal("refused")
+        self.inserts.append((table, rows.num_rows))
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table."""
+        return sum(rows for name, rows in self.inserts if name == table)
+
+
+def judged(at: int) -> Judged:
+    """Make the block that begins at an offset."""
+    _, rules = bundled()
+    events = [event("G18.001", "01", "2026-11-22T00:00:00/PT6H", 1.0, revision=at + each) for each in range(BLOCK)]
+    block_ = block("g18", [b"G18.001"] * BLOCK, first_offset=at)
+    verdicts = rules.judge(block_, decoded(events))
+    assert not verdicts.refused
+    rows = observation_rows(block_, verdicts.accepted, rules.digest)
+    return Judged(PLACE, 1, block_, verdicts.accepted, [], rows, REJECTED.empty_table(), [], at, at + BLOCK)
+
+
+def scene(database: Database, play: Callable[[Aggregator, Flusher], Any], **settings: int) -> None:
+    """Play with an aggregator, whose partition is open, and its flusher."""
+
+    async def played() -> None:
+        given = WorkerSettings.model_validate({"guard_agencies": 0, "held_rows": 1_000, **settings})
+        client: Any = database
+        threads = Threads()
+        shared = threads, Health(), Metrics()
+        aggregator = Aggregator(given, bundled()[0], client, *shared)
+        flusher = Flusher(given, aggregator, client, Silence(), asyncio.Lock(), *shared)
+        await aggregator.open(PLACE, 1, Start("g18", Position(*PLACE, 0, 0, 0, 0, "", "", 1), (), 0, {}))
+        try:
+            await play(aggregator, flusher)
+        finally:
+            threads.close()
+
+    asyncio.run(played())
+
+
+def test_rows_are_stored_ahead_and_the_ledger_and_the_totals_come_with_the_flush() -> None:
+    database = Database()
+
+    async def play(aggregator: Aggregator, flusher: Flusher) -> None:
+        running = asyncio.ensure_future(flusher.run())
+        for at in range(0, 3_000, BLOCK):  # would wait for ever, were no rows stored ahead
+            await aggregator.fold(judged(at))
+        running.cancel()
+        await asyncio.wait((running,))
+        assert database.count("observations") >= 1_000
+        assert {table for table, _ in database.inserts} == {"observations"}
+
+    scene(database, play, flush_ms=60_000)
+
+
+def test_a_flush_stores_what_was_not_stored_ahead() -> None:
+    database = Database()
+
+    async def play(aggregator: Aggregator, flusher: Flusher) -> None:
+        for at in itertools.islice(itertools.count(0, BLOCK), 5):
+            await aggregator.fold(judged(at))
+        await flusher.flush()
+        await flusher.flush()
+        assert [table for table, _ in database.inserts] == ["observations", "day_totals", "ledger"]
+        assert database.count("observations") == 5 * BLOCK
+
+    scene(database, play)
+
+
+@pytest.mark.parametrize("table", ["observations", "day_totals", "ledger"])
+def test_after_a_flush_that_failed_nothing_is_passed_until_it_is_read_again(table: str) -> None:
+    database = Database()
+
+    async def play(aggregator: Aggregator, flusher: Flusher) -> None:
+        await aggregator.fold(judged(0))
+        database.refuses = table
+        with pytest.raises(Fatal):
+            await flusher.flush()
+        database.refuses = ""
+        await aggregator.fold(judged(BLOCK))
+        await flusher.flush()
+        assert database.count("ledger") == 0
+
+    scene(database, play)
