@@ -15,8 +15,9 @@ class WorkerSettings(Settings):
 
     ``worker_id`` is the static member of the consumer group: a restarted worker of the same name has its partitions
     back at once. ``flush_ms`` is the pause between flushes near the head of the log; far behind it a flush waits for
-    ``replay_flush_ms`` or ``flush_rows``, whichever comes first. ``fetch_bytes`` bounds what one fetch brings of a
-    partition, ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for further events.
+    ``replay_flush_ms``, ``flush_rows`` or ``flush_bytes`` (of refused records and notes), whichever comes first.
+    ``fetch_bytes`` bounds what one fetch brings of a partition, ``block_events`` what is judged at once, ``cube_bytes``
+    the memory of buckets kept for further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
     refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
 
@@ -32,6 +33,7 @@ class WorkerSettings(Settings):
     flush_ms: int = Field(250, ge=10, le=60_000)
     replay_flush_ms: int = Field(2_000, ge=10, le=600_000)
     flush_rows: int = Field(500_000, ge=1_000)
+    flush_bytes: int = Field(64 << 20, ge=1 << 20)
     behind_events: int = Field(20_000, ge=1)
     fetch_bytes: int = Field(8 << 20, ge=1 << 16)
     block_events: int = Field(100_000, ge=1_000)

@@ -33,7 +33,12 @@ def check(data: bytes) -> None:
     partition = partition_for(key, partitions) if key is not None and data[1] % 2 == 0 else 0
     timestamps = [NOW, NOW - data[2] * HOUR, NOW + data[2]]
     where = block(
-        agency, [b"G18.001", key, key], timestamps=timestamps, partition=partition, partitions=partitions, first_offset=9
+        agency,
+        [b"G18.001", key, key],
+        timestamps=timestamps,
+        partition=partition,
+        partitions=partitions,
+        first_offset=9,
     )
     judged = rules.judge(where, decoded)
 

@@ -21,7 +21,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 
 LINES = (
     "G18.005,01,2026-11-22,12,,,,,\n",
-    "G18.005,1,2026-11-22,,,M,1,2026-11-23T08:30:00+07:00,\"Chưa có, \"\"số\"\"\"\n",
+    'G18.005,1,2026-11-22,,,M,1,2026-11-23T08:30:00+07:00,"Chưa có, ""số"""\n',
     "G18.001;01;2026;1,5\n",
     "\n,,,,\nG18.005,01,2026-13,1e400,nan,Z,x,9999-12-31,\n",
 )
@@ -79,9 +79,7 @@ def _records() -> list[bytes]:
     good = event(figure.code, "01", OTHER_PERIODS[figure.frequency], 1.0, note="đã sửa")
     spoilt = [spoiler(figure, good, 0, rng) for spoiler in SPOILERS.values()]
     raw = [one.value for one in spoilt if one is not None and one.value is not None and len(one.value) < 4_000]
-    evolved = [
-        bytes((schema_id,)) + bytes(range(0, 2 * length, 2)) for schema_id in (7, 8) for length in (5, 40)
-    ]
+    evolved = [bytes((schema_id,)) + bytes(range(0, 2 * length, 2)) for schema_id in (7, 8) for length in (5, 40)]
     return [b"\x00" + one for one in raw] + [b"\x01" + frame(good)[5:], *evolved, _evolved()]
 
 
@@ -95,9 +93,13 @@ def _evolved() -> bytes:
 
 def _bodies() -> list[bytes]:
     said = _said()
-    edges = [
-        {"time_period": period} for period in (*BAD_PERIODS[:9], *FAR_FUTURE.values())
-    ] + [{"observed_at": NOW + 300_001}, {"revision": -1}, {"submission": "a b"}, {"area": "R7"}, {"note": "n" * 2_001}]
+    edges = [{"time_period": period} for period in (*BAD_PERIODS[:9], *FAR_FUTURE.values())] + [
+        {"observed_at": NOW + 300_001},
+        {"revision": -1},
+        {"submission": "a b"},
+        {"area": "R7"},
+        {"note": "n" * 2_001},
+    ]
     changed = [said[at % len(said)] | edge for at, edge in enumerate(edges)]
     return [b"\0\0\0" + encode_event(one)[5:] for one in (*said, *changed)]
 
