@@ -34,7 +34,7 @@ for _name, _wanted in SUPPORTED.items():
         )
 
 FETCH_WAIT_MS = 100
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 12 << 20
 """Of keys and values that one fetch may hand over, or one record more; what they are packed in may be much smaller."""
 
 # The driver makes its own of these; there is no other way in.

@@ -33,7 +33,7 @@ class WorkerSettings(Settings):
     flush_ms: int = Field(250, ge=10, le=60_000)
     replay_flush_ms: int = Field(2_000, ge=10, le=600_000)
     flush_rows: int = Field(500_000, ge=1_000)
-    flush_bytes: int = Field(64 << 20, ge=1 << 20)
+    flush_bytes: int = Field(32 << 20, ge=1 << 20)
     behind_events: int = Field(20_000, ge=1)
     fetch_bytes: int = Field(8 << 20, ge=1 << 16)
     block_events: int = Field(100_000, ge=1_000)

@@ -1,4 +1,4 @@
-"""One record among good neighbours: the block decoder, the reference, and fastavro alone give the same account of it."""
+"""One record among good neighbours: the block decoder, the reference and fastavro alone say the same of it."""
 
 import functools
 import io
@@ -143,7 +143,7 @@ def _alone(raw: bytes, found: tuple[int, Row] | None, refused: Sequence[Refusal]
     listed = (
         why.reason is Reason.TRAILING_BYTES
         or (why.reason is Reason.UNDECODABLE and LAX.match(why.detail))
-        # A text that our schema does not have is skipped by fastavro unseen.
-        or (why.reason is Reason.BAD_TEXT and why.field not in EVENT_COLUMNS.names)
+        # Fields that our schema does not have fastavro steps over unseen: texts that are none, branches beyond the last.
+        or why.field not in EVENT_COLUMNS.names
     )
     assert listed, f"refused, though fastavro reads it: {why}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from producers.cells import CellError, CellReason, Defaults, event_of
-from producers.files import Row, UnreadableFile, rows
+from producers.files import Cell, Row, UnreadableFile, rows
 from producers.judge import Judge
 from schemas.codec import EVENT_COLUMNS, STATUSES, EventCodec, encode_event
 from schemas.registry import BundledSchemas
@@ -66,11 +66,13 @@ def check_sheet(data: bytes) -> None:
 def check_cell(data: bytes) -> None:
     """Take bytes as one cell: of a number (against decimals), a whole number, a date and a text."""
     text = data.decode("utf-8", "replace").replace("\0", "")
-    for column in ("value", "revision", "observed_at", "note", "status", "time_period"):
-        check_rows([Row(2, {"indicator": "G18.005", "area": "01", "time_period": "2026-11-23", column: text})])
-    for json_number in _json_numbers(text):
-        for column in ("value", "observed_at", "area", "revision"):
-            check_rows([Row(2, {"indicator": "G18.005", "time_period": "2026-11-23", column: json_number})])
+    usual = {"indicator": "G18.005", "area": "01", "time_period": "2026-11-23"}
+    columns = ("value", "revision", "observed_at", "note", "status", "time_period")
+    cells: list[tuple[str, Cell]] = [(column, text) for column in columns]
+    cells += [
+        (column, found) for found in _json_numbers(text) for column in ("value", "observed_at", "area", "revision")
+    ]
+    check_rows([Row(number, usual | {column: cell}) for number, (column, cell) in enumerate(cells, 2)])
     expected = plain_number(text.strip())
     row = Row(2, {"indicator": "a", "area": "b", "time_period": "2026", "value": text})
     try:

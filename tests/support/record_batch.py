@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 import cramjam
 import lz4.frame
 import zstandard
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
 
 from tests.support.wire import varint
 
@@ -16,7 +20,7 @@ Header = tuple[bytes, bytes | None]
 XERIAL = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
 NONE, GZIP, SNAPPY, LZ4, ZSTD, XERIAL_SNAPPY = range(6)
 NAMES = ("none", "gzip", "snappy", "lz4", "zstd", "xerial")
-LOG_APPEND_TIME = 0x08
+CREATE_TIME, LOG_APPEND_TIME = 0, 0x08
 
 
 def packed(codec: int, plain: bytes) -> bytes:
@@ -39,17 +43,21 @@ def record(delta: int, key: bytes | None, value: bytes | None, headers: Sequence
     return varint(len(body)) + body
 
 
-def batch(count: int, payload: bytes, codec: int = NONE, *, base: int = 0, time: int = 1_700_000_000_000) -> bytes:
-    """Put ``count`` records, packed as ``codec`` says, into a batch as the broker stores it, at offset ``base``."""
-    attributes = (SNAPPY if codec == XERIAL_SNAPPY else codec) | LOG_APPEND_TIME
+def batch(count: int, payload: bytes, codec: int = NONE, *, base: int = 0, stamp: int = CREATE_TIME) -> bytes:
+    """Put ``count`` records, packed as ``codec`` says, into a batch at offset ``base``.
+
+    ``stamp``: CREATE_TIME as a client sends it, LOG_APPEND_TIME as the broker stores it.
+    """
+    attributes = (SNAPPY if codec == XERIAL_SNAPPY else codec) | stamp
+    time = 1_700_000_000_000
     body = struct.pack(">hiqqqhii", attributes, count - 1, time, time, -1, -1, -1, count) + payload
     return struct.pack(">qiibI", base, len(body) + 9, 0, 2, calc_crc32c(body)) + body
 
 
-def batch_of(records: Iterable[bytes], codec: int = NONE, *, base: int = 0) -> bytes:
+def batch_of(records: Iterable[bytes], codec: int = NONE, *, base: int = 0, stamp: int = CREATE_TIME) -> bytes:
     """Put records into a batch."""
     written = list(records)
-    return batch(len(written), packed(codec, b"".join(written)), codec, base=base)
+    return batch(len(written), packed(codec, b"".join(written)), codec, base=base, stamp=stamp)
 
 
 def bomb(codec: int, records: int, size: int) -> Iterable[bytes]:
@@ -95,3 +103,25 @@ def _text(text: bytes | None) -> bytes:
 def _xerial(data: bytes) -> bytes:
     blocks = [bytes(cramjam.snappy.compress_raw(data[at : at + 32_768])) for at in range(0, len(data), 32_768)]
     return XERIAL + b"".join(len(block).to_bytes(4) + block for block in blocks)
+
+
+async def produce(bootstrap: str, topic: str, batches: Sequence[bytes]) -> list[int]:
+    """Hand batches to the broker as they are, one after the other; answers the offset of each one's first record."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    try:
+        client.add_topic(topic)
+        await client.force_metadata_update()
+        node = client.cluster.leader_for_partition(TopicPartition(topic, 0))
+        offsets = []
+        for one in batches:
+            asked = ProduceRequest(
+                transactional_id=None, required_acks=-1, timeout=60_000, topics=[(topic, [(0, one)])]
+            )
+            answer = await client.send(node, asked)
+            ((_, ((_, error, offset, *_),)),) = answer.topics
+            assert error == 0, for_code(error)
+            offsets.append(offset)
+        return offsets
+    finally:
+        await client.close()

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from schemas.topics import LONGEST
 from streams.unpack import Batches
 from tests.support.record_batch import (
+    CREATE_TIME,
     GZIP,
+    LOG_APPEND_TIME,
     LZ4,
     NAMES,
     XERIAL_SNAPPY,
@@ -43,11 +45,14 @@ def seen(records: Any) -> list[tuple[Any, ...]]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.lists(st.tuples(TEXTS, TEXTS, HEADERS), min_size=1, max_size=5), st.sampled_from(CODECS))))
-def test_records_come_out_as_aiokafka_reads_them(batches: Any) -> None:
+@given(
+    st.lists(st.tuples(st.lists(st.tuples(TEXTS, TEXTS, HEADERS), min_size=1, max_size=5), st.sampled_from(CODECS))),
+    st.sampled_from([CREATE_TIME, LOG_APPEND_TIME]),
+)
+def test_records_come_out_as_aiokafka_reads_them(batches: Any, stamp: int) -> None:
     raw, base = b"", 7
     for records, codec in batches:
-        raw += batch_of([record(at, *parts) for at, parts in enumerate(records)], codec, base=base)
+        raw += batch_of([record(at, *parts) for at, parts in enumerate(records)], codec, base=base, stamp=stamp)
         base += len(records)
     assert seen(Batches(raw)) == seen(MemoryRecords(raw))
     assert Batches(raw).size_in_bytes() == len(raw)
