@@ -5,13 +5,18 @@ Raises the errors in `BROKEN` for what cannot be unpacked.
 
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 import cramjam
 import lz4.frame
-import zstandard
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4  # as in the attributes of a record batch
 PIECE = 1 << 16
@@ -19,7 +24,7 @@ XERIAL = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
 # A batch in which something is wrong makes each library fail in a way of its own.
 BROKEN = (
     zlib.error,
-    zstandard.ZstdError,
+    zstd.ZstdError,
     cramjam.DecompressionError,
     EOFError,
     OSError,
@@ -48,7 +53,7 @@ def opened(codec: int, packed: memoryview) -> IO[bytes]:
         GZIP: lambda: gzip.GzipFile(fileobj=source),
         SNAPPY: lambda: io.BufferedReader(_Snappy(bytes(packed))),
         LZ4: lambda: lz4.frame.LZ4FrameFile(source),
-        ZSTD: lambda: zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True),
+        ZSTD: lambda: zstd.ZstdFile(source),
     }
     if codec not in streams:
         raise ValueError(f"there is no compression {codec}")

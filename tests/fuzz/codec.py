@@ -143,7 +143,7 @@ def _alone(raw: bytes, found: tuple[int, Row] | None, refused: Sequence[Refusal]
     listed = (
         why.reason is Reason.TRAILING_BYTES
         or (why.reason is Reason.UNDECODABLE and LAX.match(why.detail))
-        # Fields that our schema does not have fastavro steps over unseen: texts that are none, branches beyond the last.
+        # Fields that are not ours fastavro steps over unseen: texts that are none, branches beyond the last.
         or why.field not in EVENT_COLUMNS.names
     )
     assert listed, f"refused, though fastavro reads it: {why}"

@@ -2,12 +2,12 @@
 
 import gzip
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import cramjam
 import lz4.frame
-import zstandard
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.produce import ProduceRequest
@@ -15,6 +15,11 @@ from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
 from tests.support.wire import varint
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Header = tuple[bytes, bytes | None]
 XERIAL = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
@@ -30,7 +35,7 @@ def packed(codec: int, plain: bytes) -> bytes:
         GZIP: lambda data: gzip.compress(data, 1),
         SNAPPY: lambda data: bytes(cramjam.snappy.compress_raw(data)),
         LZ4: lambda data: lz4.frame.compress(data, block_linked=False),
-        ZSTD: lambda data: zstandard.ZstdCompressor(3).compress(data),
+        ZSTD: zstd.compress,
         XERIAL_SNAPPY: _xerial,
     }
     return ways[codec](plain)
@@ -86,7 +91,7 @@ def _stream(codec: int, plain: Iterable[bytes]) -> Iterable[bytes]:
         yield from (gzipped.compress(piece) for piece in plain)
         yield gzipped.flush()
     elif codec == ZSTD:
-        zipped = zstandard.ZstdCompressor(3).compressobj()
+        zipped = zstd.ZstdCompressor()
         yield from (zipped.compress(piece) for piece in plain)
         yield zipped.flush()
     else:

@@ -88,7 +88,7 @@ def test_a_quote_that_is_not_closed_does_not_swallow_a_file_of_any_size(tmp_path
     ],
 )
 def test_a_file_in_another_encoding_is_told_how_to_be_saved(tmp_path: Path, encoding: str, said: str) -> None:
-    text = f"{HEADER}\n{GOOD}Điều\n"
+    text = f"{HEADER}\n{GOOD}Đ\n"
     assert said in fault(written(tmp_path, text.encode(encoding)))
 
 
@@ -167,7 +167,7 @@ def test_a_workbook_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(t
 
 
 def test_a_sheet_whose_rows_count_on_for_ever_ends_at_the_last_row_of_a_spreadsheet(tmp_path: Path) -> None:
-    path = workbook(tmp_path, seeds.SHEET.replace('<row r="9"><c r="D9" t="n">', '<row r="99999999999"><c t="n">'))
+    path = workbook(tmp_path, seeds.SHEET.replace('<row r="3">', '<row r="99999999999">'))
     assert "a row beyond 1048576" in fault(path)
 
 
