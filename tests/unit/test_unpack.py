@@ -19,6 +19,7 @@ from tests.support.record_batch import (
     LOG_APPEND_TIME,
     LZ4,
     NAMES,
+    NONE,
     XERIAL_SNAPPY,
     ZSTD,
     batch,
@@ -94,6 +95,12 @@ def test_a_header_whose_name_is_no_text_does_not_keep_a_batch_from_being_read(co
     records = [record(at, b"k", b"v%d" % at, [(b"\xff" if at == 2 else b"h", b"x")]) for at in range(4)]
     found = {row[0]: (row[4], row[5][0][1]) for row in seen(Batches(batch_of(records, codec)))}
     assert found == {at: (b"v%d" % at, b"x") for at in range(4)}
+
+
+def test_a_batch_of_several_members_of_gzip_is_read_to_its_end() -> None:
+    plain = b"".join(record(at, b"k", bytes(at)) for at in range(300))
+    payload = b"".join(packed(GZIP, plain[at : at + 7_001]) for at in range(0, len(plain), 7_001))
+    assert seen(Batches(batch(300, payload, GZIP))) == seen(Batches(batch(300, plain, NONE)))
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=NAMES)
