@@ -12,11 +12,16 @@ class Portion(fetcher.FetchResult):  # type: ignore[misc]
     _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """Give the next records, ``max_records`` at the most, until the room is used up."""
+        """Give the next records, ``max_records`` at the most, until the room is used up.
+
+        A consumer that was never given room, as others in this process may be, has no bounds.
+        """
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         assignment = self._assignment
-        room, most = getattr(assignment, "room", 0), max_records or sys.maxsize
+        room, most = getattr(assignment, "room", None), max_records or sys.maxsize
+        if room is None:
+            return list(super().getall(max_records))
         taken: list[Any] = []
         if room > 0:
             for record in self._partition_records:

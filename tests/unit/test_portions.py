@@ -64,3 +64,14 @@ async def _shared() -> None:
     assert [taken(portion, MANY) for portion in portions] == [[0, 1, 2, 3], [0], []]
     room(assignment, 500)
     assert [taken(portion, MANY) for portion in portions[1:]] == [[1, 2, 3], [0, 1]]
+
+
+def test_a_consumer_that_was_given_no_room_has_no_bounds() -> None:
+    asyncio.run(_unbounded())
+
+
+async def _unbounded() -> None:
+    tp = TopicPartition("t", 0)
+    portion = fetched(Assignment([tp]), tp, [bytes(1 << 20)] * 3)
+    assert taken(portion) == [0, 1, 2]
+    assert not portion.has_more()
