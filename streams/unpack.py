@@ -92,21 +92,22 @@ class Bounded:
 
     def _records(self) -> Iterator[Any]:
         codec, packed = self._raw[ATTRIBUTES_AT + 1] & CODECS, self._raw[RECORDS_AT:]
-        plain: bytes | memoryview | None = whole(codec, packed, LONGEST) if codec else packed
-        if plain is None:
-            yield from _streamed(io.BufferedReader(opened(codec, packed), PIECE), self._raw)  # type: ignore[type-var]
-            return
-        try:
-            yield from self._batch if not codec else _uncompressed(self._raw, plain)
-        except (CorruptRecordException, ValueError) as error:
-            log.info("batch_read_again", offset=self._batch.base_offset, why=type(error).__name__)
-        else:
-            return
-        yield from _streamed(io.BytesIO(plain), self._raw)
+        batch = _uncompressed(self._raw, whole(codec, packed, LONGEST)) if codec else self._batch
+        if batch is not None:
+            try:
+                yield from batch
+            except (CorruptRecordException, ValueError) as error:
+                log.info("batch_read_again", offset=self._batch.base_offset, why=type(error).__name__)
+            else:
+                return
+        stream = opened(codec, packed) if codec else io.BytesIO(packed)
+        yield from _streamed(io.BufferedReader(stream, PIECE), self._raw)  # type: ignore[type-var]
 
 
-def _uncompressed(raw: memoryview, plain: bytes | memoryview) -> Any:
-    """Make the same batch without compression; its checksum was that of the compressed bytes."""
+def _uncompressed(raw: memoryview, plain: bytes | None) -> Any:
+    """Make the same batch without compression, None of None; its checksum was that of the compressed bytes."""
+    if plain is None:
+        return None
     head = bytearray(raw[:RECORDS_AT])
     head[ATTRIBUTES_AT + 1] &= ~CODECS & 0xFF
     head[LENGTH_AT:HEAD] = (RECORDS_AT - HEAD + len(plain)).to_bytes(4)
