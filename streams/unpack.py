@@ -142,8 +142,8 @@ class _Body:
         self._left = length
 
     def take(self, count: int) -> bytes:
-        """Read exactly ``count`` bytes."""
-        if not 0 <= count <= self._left:
+        """Read exactly ``count`` bytes, `LONGEST` at the most."""
+        if not 0 <= count <= min(self._left, LONGEST):
             raise EOFError
         found = self._stream.read(count)
         while len(found) < count:  # a stream may give less than it has
@@ -156,13 +156,13 @@ class _Body:
 
     def number(self) -> int:
         """Read a zigzag varint."""
-        raw = shift = 0
-        while True:
+        raw = 0
+        for shift in range(0, 70, 7):
             byte = self.take(1)[0]
             raw |= (byte & 0x7F) << shift
             if byte < 0x80:  # noqa: PLR2004 - the continuation bit
                 return (raw >> 1) ^ -(raw & 1)
-            shift += 7
+        raise ValueError("a number takes more than 10 bytes")
 
     def text(self) -> tuple[bytes | None, bool]:
         """Read bytes behind their length, no more than `LONGEST`: (bytes or None, whether these are all)."""

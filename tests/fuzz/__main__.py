@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("codec", "rules", "periods", "files", "cells", "sheets")
+NAMES = ("codec", "rules", "periods", "files", "cells", "sheets", "batches")
 
 
 def main() -> None:
@@ -20,7 +20,9 @@ def main() -> None:
         import atheris  # noqa: PLC0415 - only where it is installed
     except ImportError:
         sys.exit("atheris is not installed: ./deploy/fuzz does that (Linux on x86-64 only).")
-    with atheris.instrument_imports(include=["schemas", "producers", "tests.fuzz"]):
+    with atheris.instrument_imports(
+        include=["schemas", "producers", "streams.inflate", "streams.unpack", "tests.fuzz"]
+    ):
         from tests.fuzz import seeds  # noqa: PLC0415 - instrumented while imported
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable, Mapping
 
 from schemas.codec import encode_event
-from tests.fuzz import codec, files, periods, rules
+from tests.fuzz import batches, codec, files, periods, rules
 from tests.support.hostile import BAD_PERIODS, FAR_FUTURE, OTHER_PERIODS, SPOILERS
 from tests.support.judging import NOW, bundled
+from tests.support.record_batch import record
 from tests.support.small_catalogue import FIGURES
 from tests.support.wire import Event, event, frame
 
@@ -17,6 +18,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "files": files.check,
     "cells": files.check_cell,
     "sheets": files.check_sheet,
+    "batches": batches.check,
 }
 
 LINES = (
@@ -44,6 +46,7 @@ def seeds(target: str) -> list[bytes]:
         "periods": _periods,
         "files": _files,
         "cells": _cells,
+        "batches": _batches,
         "sheets": lambda: [SHEET.encode(), SHEET.replace(' r="9"', ' r="1048577"').encode(), b"<worksheet/>"],
     }[target]()
 
@@ -118,3 +121,9 @@ def _cells() -> list[bytes]:
     texts = ["12", "-0.5e3", "1,5", "82%", "nan", "1e999", "9" * 60, "2026-11-23 08:30", "2026-11-23T08:30:00+07:00",
              "0001-01-01", "9999-12-31T23:59:59-23:59", "M", "\u0661", "1_000", " 7 ", "0x10"]  # fmt: skip
     return [text.encode() for text in texts]
+
+
+def _batches() -> list[bytes]:
+    records = [record(0, b"k", b"v"), record(1, None, None, [(b"h", b"x"), (b"", None)]), record(2, b"", bytes(70))]
+    packs = [bytes((codec_number, 3)) + b"".join(records) for codec_number in range(6)]
+    return [*packs, bytes((0, 1)) + record(0, b"k", b"v", [(b"\xff", b"x")]), bytes((130, 1)) + b"NUMB"]

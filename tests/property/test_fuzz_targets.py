@@ -22,6 +22,10 @@ FOUND = {
         # A branch beyond the last, in a field that our schema does not have: fastavro alone steps over it.
         "BwAAAAAAAAAAAAAAAD8AAAAAAAAAAgQGCAAAAAAAAAIEBgg=",
     ],
+    "batches": [
+        # The name of a header that is said to take 2^63 bytes.
+        "AgMQAAAAAmsCdgAYAAACAQEEAmgCeAABmgEAAAQAjP//////////AQAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ],
     "periods": [
         # 80 quoted characters, each of them escaped.
         "Mf//////////////////////////////////////AAAAAAD/////////////////////////OTY1",
