@@ -96,7 +96,7 @@ class Bounded:
         if batch is not None:
             try:
                 yield from batch
-            except (CorruptRecordException, ValueError) as error:
+            except (CorruptRecordException, ValueError, MemoryError) as error:
                 log.info("batch_read_again", offset=self._batch.base_offset, why=type(error).__name__)
             else:
                 return
