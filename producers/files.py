@@ -5,11 +5,13 @@ of JSON. A file that cannot be read to its end raises UnreadableFile, which says
 makes no sense is left to the judge.
 """
 
+import contextlib
 import csv
 import dataclasses
 import datetime as dt
 import difflib
 import importlib.resources
+import itertools
 import json
 import warnings
 import zipfile
@@ -32,6 +34,10 @@ Cell = str | int | float | bool | dt.datetime | dt.date | dt.time | dt.timedelta
 HEAD = 4096  # bytes looked at to tell the kinds of file apart
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 WORKBOOK = b"PK\x03\x04"
+LONGEST_CELL = 1 << 21  # characters: one too long is its row's fault, a quote that is not closed is the file's
+LONGEST_LINE = 16 << 20  # bytes
+LARGEST_WORKBOOK = 256 << 20  # bytes of all its parts unpacked: some are read whole
+LAST_ROW = 1 << 20  # of any spreadsheet
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"  # also what a workbook with a password is wrapped in
 
 
@@ -86,7 +92,14 @@ def _reader(path: Path) -> Iterator[Row]:
 def _lines(path: Path) -> Iterator[str]:
     """Decode line by line, so that a fault is reported with the line it is on."""
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number in itertools.count(1):
+            line = file.readline(LONGEST_LINE + 1)
+            if not line:
+                return
+            if len(line) > LONGEST_LINE:
+                raise UnreadableFile(
+                    f"{path.name}, line {number}: longer than {LONGEST_LINE >> 20} MiB; write one row on each line."
+                )
             if b"\0" in line:
                 raise UnreadableFile(f"{path.name}, line {number}: a zero byte; this is not a text file.")
             try:
@@ -98,6 +111,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_CELL)  # of the process; the default refuses what a row can be refused for
     lines = _lines(path)
     blank = 0  # a spreadsheet shows the blank lines above the header too
     for first in lines:
@@ -114,7 +128,9 @@ def _csv(path: Path) -> Iterator[Row]:
             elif any(cell.strip() for cell in cells):
                 yield _row(number, header, cells)
     except csv.Error as error:
-        raise UnreadableFile(f"{path.name}, after row {number}: not CSV ({error}); check the quotes there.") from error
+        raise UnreadableFile(
+            f"{path.name}, after row {number}: not CSV ({error}); check the quotes and line ends there."
+        ) from error
 
 
 def _from(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -144,17 +160,46 @@ def _sheet(path: Path) -> Iterator[tuple[int, list[Cell]]]:
     try:
         # As an open file: given a path, openpyxl goes by its suffix.
         with path.open("rb") as file:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of extensions that only matter to writers
+            _check_size(path, zipfile.ZipFile(file))
+            with _quiet():
                 book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # some programs write a wrong size; read what there is
-            for number, line in enumerate(sheet.iter_rows(), 1):
+            for number, line in enumerate(_quietly(sheet.iter_rows()), 1):
+                if number > LAST_ROW:
+                    raise UnreadableFile(f"{path.name}: a row beyond {LAST_ROW}; no spreadsheet has so many.")
                 yield number, [_seen(cell) for cell in line]
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError, TypeError, EOFError, OSError, ParseError) as error:
         raise UnreadableFile(
             f"{path.name} is not a workbook that can be read ({type(error).__name__}): save it again as .xlsx."
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence openpyxl about what only matters to writers, and about dates that are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _quietly(lines: Iterator[Any]) -> Iterator[Any]:
+    while True:
+        with _quiet():
+            line = next(lines, None)
+        if line is None:
+            return
+        yield line
+
+
+def _check_size(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse a workbook that would fill memory; a part that holds more than its entry says is cut off there."""
+    size = sum(part.file_size for part in archive.infolist())
+    if size > LARGEST_WORKBOOK:
+        raise UnreadableFile(
+            f"{path.name} unpacks to {size >> 20} MiB, {LARGEST_WORKBOOK >> 20} are allowed: save the table as"
+            ' "CSV UTF-8", which may be of any size.'
+        )
 
 
 def _seen(cell: Any) -> Cell:

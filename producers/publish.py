@@ -3,24 +3,28 @@
 Every file is read and judged to its end before anything is sent: a file that breaks off half-way publishes nothing.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
-import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from producers.cells import Defaults
-from producers.files import Row, rows
-from producers.judge import Encoded, Judge, RowRefusal
+from producers.files import Row, UnreadableFile, rows
+from producers.judge import Judge, RowRefusal
 from producers.publisher import Failure, Message, Publisher, listening
 from producers.settings import PublisherSettings
+from producers.spool import Spool
 from schemas.catalogue import Catalogue
 from schemas.errors import Fatal, Retry
 from schemas.topics import event_topic
 
 BLOCK = 5_000  # rows judged at a time
+BLOCK_CHARACTERS = 8_000_000  # and no more text than this, or one row
+MOST_REFUSED = 100_000  # rows of a file; one that is wrong throughout is not the file that was meant
 PROBE = 2.0  # seconds that a dry run gives the broker to tell the number of partitions
 
 Tell = Callable[[str, int, int | None], None]
@@ -82,9 +86,9 @@ class Report:
 @dataclasses.dataclass(slots=True)
 class _Reading:
     file: str
+    due: Spool
     rows: int = 0
     accepted: int = 0
-    due: list[Encoded] = dataclasses.field(default_factory=list)
     refused: list[RowRefusal] = dataclasses.field(default_factory=list)
 
 
@@ -104,37 +108,56 @@ def publish_files(request: Request, catalogue: Catalogue, settings: PublisherSet
         codes = ", ".join(agency.code for agency in catalogue.agencies)
         raise Fatal(f"Agency {request.agency!r} is not in the catalogue; known are {codes}.")
     topic = event_topic(request.agency)
-    if request.dry_run:
-        readings = _judged(request, catalogue, _partitions_or_one(topic, settings), tell)
-        return _report(request, readings, {})
-    with Publisher(settings, deadline=request.deadline) as publisher:
-        readings = _judged(request, catalogue, publisher.partitions(topic), tell)
+    with contextlib.ExitStack() as held:
+        if request.dry_run:
+            readings = _judged(request, catalogue, _partitions_or_one(topic, settings), tell, held)
+            return _report(request, readings, {})
+        publisher = held.enter_context(Publisher(settings, deadline=request.deadline))
+        readings = _judged(request, catalogue, publisher.partitions(topic), tell, held)
         total = sum(len(reading.due) for reading in readings)
         receipt = publisher.publish(
             _messages(topic, readings, settings.schema_id), lambda done: tell("publishing", done, total)
         )
-    return _report(request, readings, {failure.row: failure for failure in receipt.failures})
+        return _report(request, readings, {_place(failure): failure for failure in receipt.failures})
 
 
-def _judged(request: Request, catalogue: Catalogue, partitions: int, tell: Tell) -> list[_Reading]:
+def _judged(
+    request: Request, catalogue: Catalogue, partitions: int, tell: Tell, held: contextlib.ExitStack
+) -> list[_Reading]:
     now = time.time_ns() // 1_000_000
     judge = Judge(catalogue, request.agency, partitions, now, Defaults(request.submission, now))
     readings = []
     for path in request.files:
-        reading = _Reading(str(path))
+        reading = _Reading(str(path), held.enter_context(Spool()))
         for block in _blocks(rows(path)):
             verdict = judge.judge(block)
             reading.rows += len(block)
             reading.refused += verdict.refused
             reading.accepted += sum(encoded.accepted for encoded in verdict.encoded)
-            reading.due += (one for one in verdict.encoded if one.accepted or request.unchecked)
+            for one in verdict.encoded:
+                if one.accepted or request.unchecked:
+                    reading.due.append(one)
+            if len(reading.refused) > MOST_REFUSED:
+                first = reading.refused[0]
+                raise UnreadableFile(
+                    f"{path.name}: more than {MOST_REFUSED} rows are refused, the first is row {first.row}"
+                    f" ({first.column}: {first.detail}) Nothing was sent: is it the right file, agency and catalogue?"
+                )
             tell(f"reading {path.name}", reading.rows, None)
         readings.append(reading)
     return readings
 
 
 def _blocks(source: Iterator[Row]) -> Iterator[list[Row]]:
-    while block := list(itertools.islice(source, BLOCK)):
+    block: list[Row] = []
+    room = BLOCK_CHARACTERS
+    for row in source:
+        block.append(row)
+        room -= sum(len(cell) for cell in row.cells.values() if isinstance(cell, str))
+        if len(block) == BLOCK or room <= 0:
+            yield block
+            block, room = [], BLOCK_CHARACTERS
+    if block:
         yield block
 
 
@@ -155,10 +178,10 @@ def _partitions_or_one(topic: str, settings: PublisherSettings) -> int:
         return 1
 
 
-def _report(request: Request, readings: Sequence[_Reading], failures: dict[object, Failure]) -> Report:
+def _report(request: Request, readings: Sequence[_Reading], failures: dict[tuple[int, int], Failure]) -> Report:
     files = []
     for at, reading in enumerate(readings):
-        missed = [(one.row, failures[at, one.row]) for one in reading.due if (at, one.row) in failures]
+        missed = [(row, failure) for (of, row), failure in failures.items() if of == at]
         unconfirmed = tuple(
             Unconfirmed(row, str(failure.error), isinstance(failure.error, Retry)) for row, failure in missed
         )
@@ -167,3 +190,7 @@ def _report(request: Request, readings: Sequence[_Reading], failures: dict[objec
             FileReport(reading.file, reading.rows, reading.accepted, published, tuple(reading.refused), unconfirmed)
         )
     return Report(request.agency, request.submission, request.dry_run, tuple(files))
+
+
+def _place(failure: Failure) -> tuple[int, int]:
+    return cast("tuple[int, int]", failure.row)  # as given to Message

@@ -12,9 +12,11 @@ REPLAY_OF = "gris-replay-of"
 """Header of a record that repeats a refused one of its topic: ``<partition>:<offset>``."""
 
 MIB = 1 << 20
+LONGEST = 16 * MIB
+"""Bytes of a message, or a batch of them, that an event topic takes."""
 FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 # LogAppendTime: the broker's clock is the only "now" of validation, so a replay judges as the first reading did.
-EVENTS = {**FOR_EVER, "message.timestamp.type": "LogAppendTime", "max.message.bytes": str(16 * MIB)}
+EVENTS = {**FOR_EVER, "message.timestamp.type": "LogAppendTime", "max.message.bytes": str(LONGEST)}
 # A refused record is carried whole inside its RejectedEvent: the largest event has to fit, and the verdict.
 REJECTS = {**FOR_EVER, "max.message.bytes": str(24 * MIB)}
 LINES = {"cleanup.policy": "compact"}

@@ -154,6 +154,12 @@ class Aggregator:
         self.since: float | None = None
         """When the oldest block that no flush has taken was folded in (monotonic seconds)."""
         self.rows = 0
+        self.bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be folded in before a flush has taken what was."""
+        return self.rows >= self._settings.flush_rows or self.bytes >= self._settings.flush_bytes
 
     @property
     def behind(self) -> bool:
@@ -205,12 +211,13 @@ class Aggregator:
             partition.end = judged.end
             partition.oldest_ms = partition.oldest_ms or float(judged.block.timestamps[0])
             self.rows += len(judged.block.offsets)
+            self.bytes += judged.bytes
             self.since = self.since or time.monotonic()
-        if self.rows >= self._settings.flush_rows:
+        if self.full:
             self.filled.set()
             # Back-pressure: the next block waits until a flush has taken these.
             self._taken.clear()
-            while self.rows >= self._settings.flush_rows:
+            while self.full:
                 await self._taken.wait()
                 self._taken.clear()
         while self._held >= 2 * self._settings.held_rows:
@@ -362,6 +369,7 @@ class Aggregator:
 
     def _reset_room(self) -> None:
         self.rows = 0
+        self.bytes = 0
         self.since = None
         self.filled.clear()
         self._taken.set()

@@ -14,13 +14,16 @@ from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import Fatal, Retry
+from streams.portions import Portion, make_room
+from streams.unpack import Batches
 
 SUPPORTED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 for _name, _wanted in SUPPORTED.items():
@@ -31,6 +34,12 @@ for _name, _wanted in SUPPORTED.items():
         )
 
 FETCH_WAIT_MS = 100
+BLOCK_BYTES = 12 << 20
+"""Of keys and values that one fetch may hand over, or one record more; what they are packed in may be much smaller."""
+
+# The driver makes its own of these; there is no other way in.
+fetcher.MemoryRecords = Batches
+fetcher.FetchResult = Portion
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +107,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             for tp, position in cast("Consumer", self.consumer).goes_on.items():
                 if assignment and tp in assignment.tps and assignment.state_value(tp).position != position:
                     consumer.seek(tp, position)
+            make_room(consumer._fetcher, BLOCK_BYTES)  # noqa: SLF001 - not a parameter of aiokafka
             found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            for tp in found:
+                if tp in consumer._fetcher._records:  # noqa: SLF001 - who is not done waits for the others
+                    consumer._fetcher._records.move_to_end(tp)  # noqa: SLF001
             if _assignment(consumer) is not assignment:
                 return {}
             fetched = {tp: Batch(records) for tp, records in found.items()}
@@ -202,6 +215,9 @@ class Consumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             await self.hooks.fatal(_out_of_range(error))
             return
+        except CorruptRecordException as error:
+            await self.hooks.fatal(_unreadable(error))
+            return
         for tp, batch in cast("dict[TP, Batch]", records or {}).items():
             opening = self._openings.get(tp)
             # What began before the partition was opened may come from anywhere: it is read again.
@@ -277,4 +293,12 @@ def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:
     return Fatal(
         f"The log of a partition does not hold the offset to be read next ({error}): it was truncated, expired or made"
         " again while the worker ran. Nothing is reset by itself: restore the topic, or rebuild into fresh tables."
+    )
+
+
+def _unreadable(error: CorruptRecordException) -> Fatal:
+    return Fatal(
+        f"The broker gives a batch of records that cannot be read ({error}). Nothing of it was passed over. If it comes"
+        " again after a restart, the log itself is damaged, or holds a compression this release does not know: compare"
+        " the replicas with `kafka-dump-log`, and please report it."
     )

@@ -15,8 +15,9 @@ class WorkerSettings(Settings):
 
     ``worker_id`` is the static member of the consumer group: a restarted worker of the same name has its partitions
     back at once. ``flush_ms`` is the pause between flushes near the head of the log; far behind it a flush waits for
-    ``replay_flush_ms`` or ``flush_rows``, whichever comes first, and longer (at most ``replay_wait_ms``) where flushes
-    themselves take long. Of the rows that wait for a flush, all are stored ahead of it when there are ``held_rows``.
+    ``replay_flush_ms``, ``flush_rows`` or ``flush_bytes`` (of refused records and notes), whichever comes first, and
+    longer (at most ``replay_wait_ms``) where flushes themselves take long. Of the rows that wait for a flush, all are
+    stored ahead of it when there are ``held_rows``.
     ``fetch_bytes`` bounds what one fetch brings of a partition, ``block_events`` what is judged at once, ``cube_bytes``
     the memory of buckets kept for further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
@@ -40,6 +41,7 @@ class WorkerSettings(Settings):
     replay_flush_ms: int = Field(2_000, ge=10, le=600_000)
     replay_wait_ms: int = Field(8_000, ge=10, le=600_000)
     flush_rows: int = Field(2_000_000, ge=1_000)
+    flush_bytes: int = Field(32 << 20, ge=1 << 20)
     held_rows: int = Field(100_000, ge=1_000)
     behind_events: int = Field(20_000, ge=1)
     fetch_bytes: int = Field(8 << 20, ge=1 << 16)

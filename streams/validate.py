@@ -41,6 +41,11 @@ class Judged:
     follows: int
     end: int
 
+    @property
+    def bytes(self) -> int:
+        """What of its memory no number of rows bounds: refused records, as a row and as a message, and notes."""
+        return int(2 * self.rejected.nbytes + self.observations.column("note").nbytes)
+
 
 class Validator:
     """Rows as pure functions of record bytes, broker time, topic, partition and offset, under one set of rules."""
