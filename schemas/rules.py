@@ -17,6 +17,7 @@ from schemas.reasons import Reason, Refusal
 from schemas.rules_details import Found, explain
 from schemas.rules_order import TICKS, Columns, Setting, first_reasons
 from schemas.rules_tables import Bools, Distinct, Ints, Longs, Tables
+from schemas.spans import Spans
 
 RULES_VERSION = 1  # raise it with every change of a verdict, of ticks or of ordinals
 SHOWN_CHARACTERS = 256  # of indicator and submission in a refusal: ``raw`` holds the rest
@@ -35,8 +36,8 @@ class Block:
     partitions: int
     offsets: Longs
     timestamps: Longs
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    keys: Spans
+    values: Spans
     replay_of: dict[int, str]
 
 
@@ -89,7 +90,7 @@ class Rules:
             block.agency,
             block.partition,
             block.partitions,
-            block.keys if whole else [block.keys[position] for position in decoded.rows.tolist()],
+            block.keys if whole else block.keys.take(decoded.rows),
             block.timestamps if whole else block.timestamps[decoded.rows],
         )
         rows = Columns(self._tables, decoded.batch)

@@ -46,6 +46,8 @@ class Open:
     opening: int
     state: Partition
     end: int
+    reached: int
+    """Where the last block folded in reaches."""
     pending: list[Judged] = dataclasses.field(default_factory=list)
 
 
@@ -105,7 +107,7 @@ class Aggregator:
             await self._load_years(state, state.unknown_years_of(start.restoring))
             await self._load(state, {day for day, *_ in start.restoring})
             state.restore(start.restoring)
-        self._open[tp] = Open(opening, state, start.position.next_offset)
+        self._open[tp] = Open(opening, state, start.position.next_offset, start.position.next_offset)
 
     def close(self) -> None:
         """Forget everything: partitions were revoked, or are about to be opened anew from the ledger."""
@@ -120,11 +122,14 @@ class Aggregator:
             partition = self._held(judged)
             if partition is None:
                 return
-            if judged.follows != partition.state.position.next_offset:
+            if judged.follows != partition.reached:
                 raise Fatal(
                     f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it"
                     " again, and please report it."
                 )
+            if not len(judged.block.offsets):
+                partition.reached = judged.reaches
+                return
             self._guard.count(judged.block.agency, len(judged.accepted.rows), len(judged.refused))
             # Only here, where nobody else is at the cubes: one that left between its read-back and the fold, or in the
             # middle of a fold, would come back empty.
@@ -137,6 +142,7 @@ class Aggregator:
             if self._held(judged) is None:
                 return
             partition.state.advance(judged.block, len(judged.accepted.rows), len(judged.refused))
+            partition.reached = judged.reaches
             partition.pending.append(judged)
             partition.end = judged.end
             self.rows += len(judged.block.offsets)
