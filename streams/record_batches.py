@@ -31,6 +31,7 @@ GROWTH = 8
 COUNT_AT = 57
 ATTRIBUTES_AT = 21
 COMPRESSION = 0x07
+DESCENDING = "offsets of its records do not ascend"
 PLACE = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 
 
@@ -58,6 +59,9 @@ def read(place: str, batches: Sequence[RawBatch], start: int, most: int) -> Iter
     topic and partition in messages. Raises Fatal for a batch that is larger, or that is none in spite of its checksum.
     """
     left = list(batches)
+    for one, other in itertools.pairwise(left):
+        if other.first_offset <= one.offset:
+            raise _broken(place, other, f"it begins before the one at offset {one.first_offset} ends")
     while left:
         start = yield from _read_some(place, left, start, most)
 
@@ -67,7 +71,7 @@ def _read_some(place: str, left: list[RawBatch], start: int, most: int) -> Gener
     group, bodies = _unpack(place, left, most)
     del left[: len(group)]
     for piece in _pieces(place, group, bodies, most):
-        wanted = _from(start, place, group[0], piece)
+        wanted = _from(start, piece)
         if len(wanted.offsets):
             yield wanted
             start = int(wanted.offsets[-1]) + 1
@@ -121,7 +125,7 @@ def _up_to(most: int, batches: Iterable[RawBatch]) -> Iterator[RawBatch]:
     """Give leading batches of the current format of ``most`` records in all, but one at least."""
     total = 0
     for batch in batches:
-        count = _count(batch) if batch.format >= CURRENT_FORMAT else 0
+        count = max(_count(batch), 0) if batch.format >= CURRENT_FORMAT else 0
         total += count
         if batch.format < CURRENT_FORMAT or (total > most and total > count):
             return
@@ -145,12 +149,18 @@ def _pieces(place: str, batches: list[RawBatch], bodies: _Bodies, most: int) -> 
 
 def _in_columns(place: str, batches: list[RawBatch], bodies: _Bodies, most: int) -> Iterator[Records]:
     begins, stops, counts = record_stretches(bodies.buffer, bodies.stretches)
-    if counts.tolist() != [_count(batch) for batch in batches]:
+    if (counts < 0).any() or counts.tolist() != [_count(batch) for batch in batches]:
         raise _UnsureError
     owners = np.repeat(np.arange(len(batches)), counts)
+    before = -1
     for at in range(0, len(begins), most):
         part = slice(at, at + most)
-        yield _columns(place, batches, bodies.buffer, begins[part], stops[part], owners[part])
+        piece = _columns(place, batches, bodies.buffer, begins[part], stops[part], owners[part])
+        falls = np.diff(piece.offsets, prepend=before) <= 0
+        if falls.any():
+            raise _broken(place, batches[owners[part][falls.argmax()]], DESCENDING)
+        before = int(piece.offsets[-1])
+        yield piece
 
 
 def _columns(place: str, batches: list[RawBatch], buffer: Buffer, begins: Ints, stops: Ints, owners: Ints) -> Records:
@@ -220,6 +230,7 @@ def _taken(raw: memoryview, at: int, size: int) -> tuple[bytes, int]:
 
 def _by_reference(place: str, batch: RawBatch, bodies: _Bodies, most: int) -> Iterator[Records]:
     """Let aiokafka read a batch; its body is decompressed already, within its bound."""
+    before = -1
     try:
         records = (record for record in _plain(batch, bodies))  # aiokafka's own iterator cannot be asked for twice
         while some := list(itertools.islice(records, most)):
@@ -228,6 +239,9 @@ def _by_reference(place: str, batch: RawBatch, bodies: _Bodies, most: int) -> It
             offsets, timestamps = (
                 np.array([getattr(record, name) for record in some], np.int64) for name in ("offset", "timestamp")
             )
+            if (np.diff(offsets, prepend=before) <= 0).any():
+                raise _broken(place, batch, DESCENDING)
+            before = int(offsets[-1])
             keys, values = Spans.of([record.key for record in some]), Spans.of([record.value for record in some])
             replay_of = {at: named for at, record in enumerate(some) if (named := _named(record.headers))}
             yield Records(offsets, timestamps, keys, values, replay_of)
@@ -250,11 +264,9 @@ def _named(headers: Iterable[tuple[str, bytes | None]]) -> str:
     return next(places, b"").decode()
 
 
-def _from(start: int, place: str, batch: RawBatch, records: Records) -> Records:
+def _from(start: int, records: Records) -> Records:
     """Leave out what lies below ``start``: a fetch may begin in the middle of a batch."""
     offsets = records.offsets
-    if (np.diff(offsets) <= 0).any():
-        raise _broken(place, batch, "offsets of its records do not ascend")
     kept: Flags = offsets >= start
     if kept.all():
         return records

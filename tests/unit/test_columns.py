@@ -43,7 +43,7 @@ import numpy as np, pyarrow as pa
 from schemas.catalogue import load
 from schemas.codec import EVENT_COLUMNS, Decoded
 from schemas.columns import arrow, strings
-from schemas.spans import NOTHING, Spans
+from schemas.spans import Spans
 from schemas.rules import Block, Rules
 from streams.rows import observation_rows, rejected_rows
 
@@ -53,7 +53,7 @@ zeros = arrow(np.zeros(2, np.int32)), arrow(np.zeros(2, np.int64))
 columns = [*texts, value, value, status, *zeros, pa.nulls(2, pa.string())]
 batch = pa.RecordBatch.from_arrays(columns, schema=EVENT_COLUMNS)
 times = np.full(2, 1795413600000)
-block = Block("gris.events.g18", "g18", 0, 1, np.arange(2), times, Spans.of([b"G18.001"] * 2), NOTHING, {})
+block = Block("gris.events.g18", "g18", 0, 1, np.arange(2), times, Spans.of([b"G18.001"] * 2), Spans.of([b""] * 2), {})
 judged = Rules(load(), b"{}").judge(block, Decoded(2, np.arange(2), batch, [], np.ones(2, np.int64)))
 assert observation_rows(block, judged.accepted, "x").num_rows == rejected_rows(block, judged.refused, "x").num_rows == 1
 sys.exit("pandas" in sys.modules)
