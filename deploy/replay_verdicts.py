@@ -15,6 +15,7 @@ from schemas.partition import partition_for
 from schemas.reasons import Refusal
 from schemas.registry import SchemaSource
 from schemas.rules import Accepted, Block, Rules
+from schemas.spans import Spans
 from sinks.clickhouse import rejects
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.rejects import Cell, Reject, Statement
@@ -95,7 +96,7 @@ class Verdicts:
         return [_verdict(asked[at][0], found[at], keys.get(at), said) for at in range(len(asked))]
 
     def _decode(self, values: Sequence[bytes | None]) -> tuple[dict[int, bytes], list[Refusal]]:
-        decoded = self._codec.decode(values)
+        decoded = self._codec.decode(Spans.of(values))
         indicators = decoded.batch.column("indicator").to_pylist()
         named = {at: code.encode() for at, code in zip(decoded.rows.tolist(), indicators, strict=True)}
         return named, decoded.refused
@@ -122,8 +123,8 @@ def _blocks(
                 partitions,
                 offsets=np.arange(len(share), dtype=np.int64),
                 timestamps=np.full(len(share), int(now.timestamp() * 1000), np.int64),
-                keys=[keys[at] for at in share],
-                values=[values[at] for at in share],
+                keys=Spans.of([keys[at] for at in share]),
+                values=Spans.of([values[at] for at in share]),
                 replay_of={},
             ),
             share,

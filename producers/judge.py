@@ -14,6 +14,7 @@ from schemas.partition import partition_for
 from schemas.reasons import Reason, Refusal
 from schemas.registry import BundledSchemas
 from schemas.rules import Block, Rules
+from schemas.spans import Spans
 from schemas.topics import event_topic
 
 # A spreadsheet that took "01" for a number shows 1: the most frequent fault, and hard to see.
@@ -92,8 +93,8 @@ class Judge:
                 partitions=self._partitions,
                 offsets=np.arange(len(share), dtype=np.int64),
                 timestamps=np.full(len(share), self._now, np.int64),
-                keys=[key for _, key, _ in share],
-                values=[value for _, _, value in share],
+                keys=Spans.of([key for _, key, _ in share]),
+                values=Spans.of([value for _, _, value in share]),
                 replay_of={},
             )
             judged = self._rules.judge(block, self._codec.decode(block.values))

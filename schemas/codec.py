@@ -1,12 +1,11 @@
 """Blocks of framed events to columns and back: what the rest of GRIS knows of Avro."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.codec_buffer import Buffer, Ints
 from schemas.codec_columns import EVENT_COLUMNS, columns_of, read, take
 from schemas.codec_lines import (
     decode_line,
@@ -21,6 +20,7 @@ from schemas.codec_reference import EventReader, Row, frame_fault, unknown_schem
 from schemas.codec_schema import HEADER, MAGIC, STATUSES, UnknownSchema, WriterSchema
 from schemas.reasons import Refusal
 from schemas.registry import BundledSchemas, SchemaSource
+from schemas.spans import Ints, Spans
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -72,11 +72,8 @@ class EventCodec:
         self._schemas = schemas
         self._readings: dict[int, _Reading] = {}
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Decode a block of less than 2 GiB.
-
-        Raises Retry when a schema could not be asked for (nothing is decided then), ValueError for 2 GiB or more.
-        """
+    def decode(self, values: Spans) -> Decoded:
+        """Decode a block. Raises Retry when a schema could not be asked for: nothing is decided then."""
         block = _Block(values)
         for schema_id, positions in block.by_schema():
             try:
@@ -97,15 +94,10 @@ class EventCodec:
 class _Block:
     """A block while it is decoded: columns by columns, with the odd record from the reference."""
 
-    def __init__(self, values: Sequence[bytes | None]) -> None:
+    def __init__(self, values: Spans) -> None:
         self._values = values
-        # all() is cheap, and true unless there is a null or an empty value.
-        known = values if all(values) else [value or b"" for value in values]
-        self._buffer = Buffer(known)  # type: ignore[arg-type]  # no None left
-        self._schema_ids: Ints = self._buffer.ids[self._buffer.starts + 1].astype(np.int64)
-        framed = (self._buffer.stops - self._buffer.starts >= HEADER) & (
-            self._buffer.bytes[self._buffer.starts] == MAGIC
-        )
+        self._schema_ids: Ints = values.buffer.ids[values.starts + 1].astype(np.int64)
+        framed = (values.lengths >= HEADER) & (values.buffer.bytes[values.starts] == MAGIC)
         self._framed: Ints = np.flatnonzero(framed)
         self._parts: list[tuple[Ints, pa.RecordBatch]] = []
         self._odd: list[tuple[int, Row]] = []
@@ -130,8 +122,8 @@ class _Block:
         """Read the records at ``positions``, all of one schema."""
         odd = positions
         if reading.plan is not None:
-            starts = self._buffer.starts[positions] + HEADER
-            columns = read(self._buffer, starts, self._buffer.stops[positions], reading.plan)
+            starts, lengths = self._values.starts[positions], self._values.lengths[positions]
+            columns = read(self._values.buffer, starts + HEADER, starts + lengths, reading.plan)
             self._parts.append((positions[columns.sure], columns.batch))
             odd = positions[~columns.sure]
         for position in odd.tolist():
@@ -163,4 +155,4 @@ def warm_up() -> None:
         {"submission": "s", "indicator": "i", "area": "VN", "time_period": "2026", "status": "M", "observed_at": 0}
     )
     padded = event[:-2] + event[-2:-1].replace(b"\x00", b"\x80\x80\x80\x80\x80\x80\x80\x80\x00") + event[-1:]
-    EventCodec(BundledSchemas()).decode([event, padded, event[:-1]])
+    EventCodec(BundledSchemas()).decode(Spans.of([event, padded, event[:-1]]))

@@ -3,23 +3,15 @@
 Source: Apache Avro 1.11, "Binary encoding". What the walk cannot be sure of, it only marks; nothing is refused here.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
-Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
+from schemas.spans import MARGIN, WORD, Buffer, Bytes, Flags, Ints, Words
 
-WORD = 8
-# Positions may run ahead of the buffer by this much before they are held back: most steps are short.
-MARGIN = 4096
 WIDE = 0x80  # the continuation bit of a varint's byte
 CONTINUES = np.uint64(0x8080808080808080)
-MOST_BYTES = 2**31 - 1 - MARGIN
 # (bits to keep, bits to move, by how far): closes the gaps between groups of 7 bits, in pairs, then fours, then eight.
 GAPS = tuple(
     (np.uint64(keep), np.uint64(move), np.uint64(gap))
@@ -29,28 +21,6 @@ GAPS = tuple(
         (0x000000000FFFFFFF, 0x0FFFFFFF00000000, 4),
     )
 )
-
-
-class Buffer:
-    """The values of a block end to end. ``starts`` and ``stops``: int64, where each lies in ``raw``.
-
-    Raises ValueError for 2 GiB or more: the texts of a block are columns with 32-bit offsets.
-    """
-
-    def __init__(self, values: Sequence[bytes]) -> None:
-        lengths = np.fromiter(map(len, values), np.int64, len(values))
-        self.stops: Ints = np.cumsum(lengths)
-        self.starts: Ints = self.stops - lengths
-        self.size = int(self.stops[-1]) if len(values) else 0
-        if self.size > MOST_BYTES:
-            raise ValueError(f"a block of {self.size} bytes; decode less than 2 GiB at once")
-        self.raw = b"".join((*values, bytes(MARGIN)))
-        self.bytes: Bytes = np.frombuffer(self.raw, np.uint8)
-        # What begins at every byte, little-endian: overlapping, unaligned, without a copy.
-        count = len(self.raw) - WORD + 1
-        self.words: Words = np.ndarray((count,), "<u8", self.raw, strides=(1,))
-        self.doubles: npt.NDArray[np.float64] = np.ndarray((count,), "<f8", self.raw, strides=(1,))
-        self.ids: npt.NDArray[np.uint32] = np.ndarray((count,), ">u4", self.raw, strides=(1,))
 
 
 class Walk:

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.codec_buffer import Buffer, Flags, Ints, Walk
+from schemas.codec_buffer import Walk
 from schemas.codec_plan import NOT_OURS, Field, Plan
 from schemas.codec_reference import Row
 from schemas.codec_schema import STATUSES
+from schemas.spans import Buffer, Flags, Ints
 
 # One row per event. Text is valid UTF-8; value, base and note are null where the event says null (NaN is a value);
 # status is the index in STATUSES; observed_at is the raw long in milliseconds.

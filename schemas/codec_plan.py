@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.codec_buffer import Bytes
 from schemas.codec_resolution import resolves
 from schemas.codec_schema import STATUSES, WriterSchema, branches, define, event
+from schemas.spans import Bytes
 
 SIMPLE = frozenset({"string", "bytes", "double", "float", "int", "long", "boolean", "enum"})
 NOT_OURS = 255  # a writer's symbol that is no status of ours

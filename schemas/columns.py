@@ -45,16 +45,6 @@ def valid(column: pa.Array) -> npt.NDArray[np.bool_]:
     return _unpack(mask, column.offset, len(column))
 
 
-def text_bytes(column: pa.Array) -> tuple[bytes, npt.NDArray[np.int32]]:
-    """Give all texts of a string column without nulls as one run of bytes, and the length in bytes of each."""
-    if len(column) == 0:
-        return b"", np.empty(0, np.int32)
-    _, ends, data = column.buffers()
-    ends = np.frombuffer(ends, np.int32, count=len(column) + 1, offset=column.offset * 4)
-    run = b"" if data is None else data.slice(int(ends[0]), int(ends[-1] - ends[0])).to_pybytes()
-    return run, np.diff(ends)
-
-
 def arrow(
     values: npt.NDArray[np.generic], kind: pa.DataType | None = None, present: npt.NDArray[np.bool_] | None = None
 ) -> pa.Array:

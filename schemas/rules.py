@@ -5,6 +5,7 @@ Pure: the only "now" is the broker's timestamp of each record, so judging again 
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,8 @@ from schemas.columns import arrow
 from schemas.reasons import Reason, Refusal
 from schemas.rules_details import Found, explain
 from schemas.rules_order import TICKS, Columns, Setting, first_reasons
-from schemas.rules_tables import Bools, Distinct, Ints, Longs, Tables
+from schemas.rules_tables import Bools, Distinct, Floats, Ints, Longs, Tables
+from schemas.spans import Spans
 
 RULES_VERSION = 1  # raise it with every change of a verdict, of ticks or of ordinals
 SHOWN_CHARACTERS = 256  # of indicator and submission in a refusal: ``raw`` holds the rest
@@ -35,8 +37,8 @@ class Block:
     partitions: int
     offsets: Longs
     timestamps: Longs
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    keys: Spans
+    values: Spans
     replay_of: dict[int, str]
 
 
@@ -89,47 +91,42 @@ class Rules:
             block.agency,
             block.partition,
             block.partitions,
-            block.keys if whole else [block.keys[position] for position in decoded.rows.tolist()],
+            block.keys if whole else block.keys.take(decoded.rows),
             block.timestamps if whole else block.timestamps[decoded.rows],
         )
         rows = Columns(self._tables, decoded.batch)
         reasons = first_reasons(self._tables, setting, rows)
         accepted = _accept(self._tables, block, decoded, rows, reasons == 0)
         refused = [_shortened(refusal) for refusal in decoded.refused]
-        refused += [self._refuse(setting, decoded, rows, row, reasons) for row in np.flatnonzero(reasons).tolist()]
+        refused += self._refuse(setting, decoded, rows, reasons)
         refused.sort(key=lambda refusal: refusal.position)
         return Judged(accepted, refused)
 
     def _refuse(
-        self, setting: Setting, decoded: Decoded, rows: Columns, row: int, reasons: npt.NDArray[np.uint8]
-    ) -> Refusal:
-        reason = Reason(int(reasons[row]))
-        note = rows.note[row].as_py() if reason is Reason.BAD_NOTE else ""
-        found = Found(
-            agency=setting.agency,
-            partition=setting.partition,
-            partitions=setting.partitions,
-            timestamp=int(setting.timestamps[row]),
-            key=setting.keys[row],
-            **{name: distinct.text(row) for name, distinct in rows.texts.items()},
-            value=float(rows.value[row]) if rows.has_value[row] else None,
-            base=float(rows.base[row]) if rows.has_base[row] else None,
-            revision=int(rows.revision[row]),
-            observed_at=int(rows.observed_at[row]),
-            note_characters=len(note),
+        self, setting: Setting, decoded: Decoded, rows: Columns, reasons: npt.NDArray[np.uint8]
+    ) -> Iterator[Refusal]:
+        at = np.flatnonzero(reasons)
+        keys = setting.keys.take(at)
+        # Column by column: asking numpy and Arrow for one row after the other costs more than all the rest.
+        found = (
+            setting.timestamps[at].tolist(),
+            [keys[number] for number in range(len(at))],
+            *(rows.texts[name].some(at) for name in ("submission", "indicator", "area", "breakdown", "time_period")),
+            _nullable(rows.value[at], rows.has_value[at]),
+            _nullable(rows.base[at], rows.has_base[at]),
+            rows.revision[at].tolist(),
+            rows.observed_at[at].tolist(),
+            [len(rows.note[row].as_py()) if reasons[row] == Reason.BAD_NOTE else 0 for row in at.tolist()],
         )
-        field, detail = explain(reason, found, self._catalogue)
-        return _shortened(
-            Refusal(
-                position=int(decoded.rows[row]),
-                reason=reason,
-                field=field,
-                detail=detail,
-                schema_id=int(decoded.schema_ids[row]),
-                indicator=found.indicator,
-                submission=found.submission,
-            )
-        )
+        verdicts = (reasons[at].tolist(), decoded.rows[at].tolist(), decoded.schema_ids[at].tolist())
+        for reason, position, schema_id, *said in zip(*verdicts, *found, strict=True):
+            one = Found(setting.agency, setting.partition, setting.partitions, *said)
+            field, detail = explain(Reason(reason), one, self._catalogue)
+            yield _shortened(Refusal(position, Reason(reason), field, detail, schema_id, one.indicator, one.submission))
+
+
+def _nullable(values: Floats, present: Bools) -> list[float | None]:
+    return [value if has else None for value, has in zip(values.tolist(), present.tolist(), strict=True)]
 
 
 def _accept(tables: Tables, block: Block, decoded: Decoded, rows: Columns, good: Bools) -> Accepted:

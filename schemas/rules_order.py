@@ -4,7 +4,6 @@ Rows that an earlier reason has refused are carried along: what later checks mak
 """
 
 import dataclasses
-import operator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codec import STATUSES
-from schemas.columns import numbers, text_bytes, valid
+from schemas.columns import numbers, valid
 from schemas.reasons import Reason
 from schemas.rules_tables import CEILING, Bools, Distinct, Floats, Ints, Longs, Periods, Tables, good_submissions
+from schemas.spans import WORD, Spans
 
 MISSING = STATUSES.index("M")
 FORECAST = STATUSES.index("F")
@@ -24,7 +24,8 @@ AHEAD_MS = 300_000  # an agency's clock may run this far ahead of the broker's
 NOTE_CHARACTERS = 2_000
 BASE_CEILING = 1e11
 TICKS = 10_000.0
-LONGEST_COMPARED_AT_ONCE = 255
+LONGEST_COMPARED_AT_ONCE = 64  # bytes of a key: within what may be read behind the end of a buffer
+LEADING_BYTES = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -36,7 +37,7 @@ class Setting:
     agency: str
     partition: int
     partitions: int
-    keys: list[bytes | None]
+    keys: Spans
     timestamps: Longs
 
 
@@ -49,7 +50,6 @@ class Columns:
         self.texts = {
             name: Distinct.of(columns[name]) for name in ("submission", "indicator", "area", "breakdown", "time_period")
         }
-        self.indicator_column: pa.Array = columns["indicator"]
         self.note: pa.Array = columns["note"]
         self.observed: pa.Array = columns["observed_at"]
 
@@ -113,9 +113,7 @@ def first_reasons(tables: Tables, setting: Setting, rows: Columns) -> Bytes:
 
 def _addressed(verdicts: Verdicts, tables: Tables, setting: Setting, rows: Columns) -> None:
     at = rows.texts["indicator"].at
-    mismatch = _differ(setting.keys, rows)
-    if mismatch is not None:
-        verdicts.mark(Reason.KEY_MISMATCH, mismatch)
+    verdicts.mark(Reason.KEY_MISMATCH, _differ(setting.keys, rows))
     partitions = tables.partitions(rows.codes, rows.code_ordinals, setting.partitions)
     verdicts.mark_texts(Reason.WRONG_PARTITION, partitions != setting.partition, at)
     verdicts.mark_texts(Reason.UNKNOWN_INDICATOR, rows.code_ordinals == tables.unknown, at)
@@ -177,24 +175,20 @@ def _circumstances(verdicts: Verdicts, setting: Setting, rows: Columns) -> None:
         verdicts.mark(Reason.BAD_NOTE, (characters > NOTE_CHARACTERS) & valid(rows.note))
 
 
-def _differ(keys: list[bytes | None], rows: Columns) -> Bools | None:
-    """Say which keys are not their row's indicator; None when all are."""
-    if _all_equal(keys, *text_bytes(rows.indicator_column)):
-        return None
-    codes = [code.encode() for code in rows.codes]
-    wanted = map(codes.__getitem__, rows.texts["indicator"].at.tolist())
-    return np.fromiter(map(operator.ne, keys, wanted), np.bool_, rows.size)
-
-
-def _all_equal(keys: list[bytes | None], run: bytes, lengths: Ints) -> bool:
-    """Compare keys with texts as one run of bytes cut at the same places: a third of the time of one by one."""
-    if lengths.max(initial=0) > LONGEST_COMPARED_AT_ONCE:
-        return False
-    try:
-        same_bytes = b"".join(keys) == run  # type: ignore[arg-type]  # a missing key raises, as wanted
-        return same_bytes and bytes(map(len, keys)) == lengths.astype(np.uint8).tobytes()  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # a key is missing, or longer than a byte counts
-        return False
+def _differ(keys: Spans, rows: Columns) -> Bools:
+    """Say which keys are not their row's indicator: by length, then word by word, the last of them in part."""
+    codes, at = [code.encode() for code in rows.codes], rows.texts["indicator"].at
+    lengths = np.array([len(code) for code in codes], np.int64)
+    width = WORD * -(-min(int(lengths.max(initial=0)), LONGEST_COMPARED_AT_ONCE) // WORD)
+    texts = b"".join(code[:width].ljust(width, b"\0") for code in codes)
+    words = np.frombuffer(texts, "<u8").reshape(len(codes), width // WORD)
+    differ: Bools = keys.lengths != lengths[at]
+    for place in range(width // WORD):
+        kept = LEADING_BYTES[np.clip(lengths - WORD * place, 0, WORD)]
+        differ |= keys.buffer.words[keys.starts + WORD * place] & kept[at] != words[:, place][at]
+    for row in np.flatnonzero(~differ & (lengths > width)[at]).tolist():
+        differ[row] = keys[row] != codes[at[row]]
+    return differ
 
 
 def _floats(column: pa.Array, present: Bools) -> Floats:

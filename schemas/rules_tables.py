@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.catalogue import Catalogue
-from schemas.columns import bits, numbers
+from schemas.columns import arrow, bits, numbers
 from schemas.partition import murmur2
 from schemas.period import Calendar, PeriodError, parse
 
@@ -50,9 +50,9 @@ class Distinct:
         found: list[str] = self.encoded.dictionary.to_pylist()
         return found
 
-    def text(self, row: int) -> str:
-        """Give the text of one row."""
-        found: str = self.encoded.dictionary[int(self.at[row])].as_py()
+    def some(self, rows: Longs) -> list[str]:
+        """Give the texts of some rows."""
+        found: list[str] = self.encoded.dictionary.take(arrow(self.at[rows])).to_pylist()
         return found
 
 

@@ -63,6 +63,8 @@ class Open:
     state: Partition
     end: int
     """Where what can be read of it ends, as the broker last told it."""
+    reached: int
+    """Where the last block folded in reaches: behind its last record there may be markers and what was aborted."""
     clear_ms: float
     """When nothing was last known to lag, or it was opened (ms)."""
     oldest_ms: float = 0.0
@@ -74,11 +76,12 @@ class Open:
 
         One that was not read yet came after the newest that was read, and after nothing was known to lag.
         """
-        behind = max(self.end - self.state.flushed, 0)
+        state = self.state
+        behind = max(self.end - (self.reached if state.flushed == state.position.next_offset else state.flushed), 0)
         if not behind:
             self.clear_ms = now_ms
             return 0, 0.0
-        return behind, max(now_ms - (self.oldest_ms or max(self.state.newest, self.clear_ms)), 0.0) / 1000
+        return behind, max(now_ms - (self.oldest_ms or max(state.newest, self.clear_ms)), 0.0) / 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,7 +177,8 @@ class Aggregator:
             await self._load_years(state, state.unknown_years_of(start.restoring))
             await self._load(state, {day for day, *_ in start.restoring})
             state.restore(start.restoring)
-        self._open[tp] = Open(opening, state, start.position.next_offset, time.time() * 1000)
+        place = start.position.next_offset
+        self._open[tp] = Open(opening, state, place, place, time.time() * 1000)
 
     def close(self) -> None:
         """Forget everything: partitions were revoked, or are about to be opened anew from the ledger."""
@@ -190,11 +194,14 @@ class Aggregator:
             partition = self._open_of(judged)
             if partition is None:
                 return
-            if judged.follows != partition.state.position.next_offset:
+            if judged.follows != partition.reached:
                 raise Fatal(
                     f"A block of {judged.tp.topic} was lost inside the worker. Nothing was acknowledged: start it"
                     " again, and please report it."
                 )
+            if not len(judged.block.offsets):
+                partition.reached = judged.reaches
+                return
             self._guard.count(judged.block.agency, len(judged.accepted.rows), len(judged.refused))
             # Only here, where nobody else is at the cubes: one that left between its read-back and the fold, or in the
             # middle of a fold, would come back empty.
@@ -207,6 +214,7 @@ class Aggregator:
             if self._open_of(judged) is None:
                 return
             partition.state.advance(judged.block, len(judged.accepted.rows), len(judged.refused))
+            partition.reached = judged.reaches
             self._keep(partition, judged)
             partition.end = judged.end
             partition.oldest_ms = partition.oldest_ms or float(judged.block.timestamps[0])

@@ -44,7 +44,6 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
         consumer_auto_offset_reset="none",
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_group_instance_id=settings.worker_id,
-        broker_max_poll_records=settings.block_events,
         broker_session_timeout=settings.session_seconds,
         broker_heartbeat_interval=settings.session_seconds / 5,
     )
@@ -73,7 +72,8 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
             )
 
     async def judge(fetched: Any) -> None:
-        await judged.send(value=await parts.validator.judge(fetched))
+        async for block in parts.validator.judge(fetched):
+            await judged.send(value=block)
 
     @app.agent(events, name="validate")
     async def validate(blocks: Any) -> None:

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers import codecs
@@ -22,8 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import Fatal, Retry
-from streams.portions import Portion, make_room
-from streams.unpack import Batches
+from streams.fetches import RawBatch, give_batches
 
 SUPPORTED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 for _name, _wanted in SUPPORTED.items():
@@ -34,12 +32,6 @@ for _name, _wanted in SUPPORTED.items():
         )
 
 FETCH_WAIT_MS = 100
-BLOCK_BYTES = 12 << 20
-"""Of keys and values that one fetch may hand over, or one record more; what they are packed in may be much smaller."""
-
-# The driver makes its own of these; there is no other way in.
-fetcher.MemoryRecords = Batches
-fetcher.FetchResult = Portion
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +47,17 @@ class Hooks:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fetched:
-    """Records of one partition from one fetch, ascending; ``opening`` tells to which opening they belong."""
+    """Record batches of one partition from one fetch; ``opening`` tells to which opening they belong.
+
+    They hold the records at the offsets from ``follows`` to ``reaches`` (exclusive), and may hold earlier ones.
+    """
 
     tp: TP
     opening: int
-    records: Sequence[Any]
+    batches: Sequence[RawBatch]
     follows: int
-    """The offset after the block delivered before this one, or the opening's start: a lost block breaks the chain."""
+    """Where the block delivered before this one reaches, or the opening's start: a lost block breaks the chain."""
+    reaches: int
     end: int
     """The partition's end as the broker last told it, or the block's own when nothing that follows can be read."""
 
@@ -76,10 +72,12 @@ class Blocks(codecs.Codec):
         return obj
 
 
-class Batch(list[Any]):
-    """The records of one fetch of one partition; ``goes_on`` is the position from which the next fetch reads."""
+class Batch(list[RawBatch]):
+    """The batches of one fetch of one partition; ``goes_on`` is the position from which the next fetch reads."""
 
-    goes_on: int
+    def __init__(self, batches: Iterable[RawBatch], goes_on: int) -> None:
+        super().__init__(batches)
+        self.goes_on = goes_on
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -89,12 +87,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self._fetching = asyncio.Lock()
 
+    async def on_start(self) -> None:
+        """Start aiokafka's consumer, and make it leave record batches as they are."""
+        await super().on_start()
+        give_batches(self._ensure_consumer())
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's
-        max_records: int | None = None,
+        max_records: int | None = None,  # noqa: ARG002 - Faust's
     ) -> dict[TP, Batch]:
         """Fetch, one call after the other, from where that which has arrived at the consumer of blocks ends.
 
@@ -104,22 +107,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         async with self._fetching:
             assignment = _assignment(consumer)
-            for tp, position in cast("Consumer", self.consumer).goes_on.items():
+            goes_on = cast("Consumer", self.consumer).goes_on
+            for tp, position in goes_on.items():
                 if assignment and tp in assignment.tps and assignment.state_value(tp).position != position:
                     consumer.seek(tp, position)
-            make_room(consumer._fetcher, BLOCK_BYTES)  # noqa: SLF001 - not a parameter of aiokafka
-            found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-            for tp in found:
-                if tp in consumer._fetcher._records:  # noqa: SLF001 - who is not done waits for the others
-                    consumer._fetcher._records.move_to_end(tp)  # noqa: SLF001
-            if _assignment(consumer) is not assignment:
+            # Without a limit of records: a fetch is bounded by its bytes, and cut where batches are read.
+            found = await super()._fetch_records(consumer, active_partitions, timeout)
+            if assignment is None or _assignment(consumer) is not assignment:
                 return {}
-            fetched = {tp: Batch(records) for tp, records in found.items()}
-            for tp in assignment.tps if assignment else ():
-                # An empty batch moves on, too: past markers and what was aborted, of which nothing is delivered.
-                state = assignment.state_value(tp)
-                if state.has_valid_position:
-                    fetched.setdefault(tp, Batch()).goes_on = state.position
+            fetched = {}
+            for tp, expected in goes_on.items():
+                position = assignment.state_value(tp).position if tp in assignment.tps else expected
+                # A fetch of nothing but aborted transactions moves the position too.
+                if tp in found or position != expected:
+                    fetched[tp] = Batch(found.get(tp, ()), position)
             return fetched
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
@@ -216,7 +217,7 @@ class Consumer(driver.Consumer):
             await self.hooks.fatal(_out_of_range(error))
             return
         except CorruptRecordException as error:
-            await self.hooks.fatal(_unreadable(error))
+            await self.hooks.fatal(_corrupt(error))
             return
         for tp, batch in cast("dict[TP, Batch]", records or {}).items():
             opening = self._openings.get(tp)
@@ -227,21 +228,21 @@ class Consumer(driver.Consumer):
                 self.goes_on = self.goes_on | {tp: batch.goes_on}
             if not batch:
                 continue
-            first, follows = batch[0], self._delivered[tp]
-            self._delivered[tp] = batch[-1].offset + 1
+            follows = self._delivered[tp]
+            self._delivered[tp] = batch.goes_on
             stable = self._thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001
-            end = self._readable(tp, stable or batch[-1].offset + 1)
+            end = self._readable(tp, stable or batch.goes_on)
             yield (
                 tp,
                 ConsumerMessage(
                     tp.topic,
                     tp.partition,
-                    first.offset,
-                    first.timestamp / 1000,
-                    first.timestamp_type,
+                    follows,
+                    0.0,  # records have timestamps, and nobody asks the message that holds them
+                    0,
                     [],
                     None,
-                    Fetched(tp, opening, batch, follows, end),  # type: ignore[arg-type]
+                    Fetched(tp, opening, batch, follows, batch.goes_on, end),  # type: ignore[arg-type]
                     None,
                     0,
                     0,
@@ -249,7 +250,7 @@ class Consumer(driver.Consumer):
                     generation_id=self.app.consumer_generation_id,
                 ),
             )
-            self._read_offset[tp] = batch[-1].offset
+            self._read_offset[tp] = batch.goes_on - 1
 
     async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""
@@ -296,9 +297,9 @@ def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:
     )
 
 
-def _unreadable(error: CorruptRecordException) -> Fatal:
+def _corrupt(error: CorruptRecordException) -> Fatal:
     return Fatal(
-        f"The broker gives a batch of records that cannot be read ({error}). Nothing of it was passed over. If it comes"
-        " again after a restart, the log itself is damaged, or holds a compression this release does not know: compare"
-        " the replicas with `kafka-dump-log`, and please report it."
+        f"A record batch is not what was written ({error.args[0] if error.args else 'no more is known'}). Nothing of it"
+        " was taken. Start the worker again; if it stops here once more, the broker's disk is at fault: let the"
+        " partition be led by another replica, or restore it."
     )

@@ -34,18 +34,6 @@ BROKEN = (
 )
 
 
-def whole(codec: int, packed: memoryview, most: int) -> bytes | None:
-    """Unpack all at once; None when that is more than ``most`` bytes."""
-    stream = opened(codec, packed)
-    pieces = []
-    while piece := stream.read(min(most + 1, 16 * PIECE)):
-        pieces.append(piece)
-        most -= len(piece)
-        if most < 0:
-            return None
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 def opened(codec: int, packed: memoryview) -> IO[bytes]:
     """Open packed bytes as a stream of the plain ones. Raises ValueError for a compression that Kafka does not have."""
     source = io.BytesIO(packed)

@@ -82,7 +82,15 @@ def compose(settings: WorkerSettings) -> Parts:
     return Parts(
         names,
         health,
-        Validator(rules, EventCodec(source(settings.registry)), partitions, threads, health, metrics),
+        Validator(
+            rules,
+            EventCodec(source(settings.registry)),
+            partitions,
+            settings.block_events,
+            threads,
+            health,
+            metrics,
+        ),
         aggregator,
         Flusher(settings, aggregator, client, announcer, storing, threads, health, metrics),
         Opener(

@@ -18,8 +18,8 @@ class WorkerSettings(Settings):
     ``replay_flush_ms``, ``flush_rows`` or ``flush_bytes`` (of refused records and notes), whichever comes first, and
     longer (at most ``replay_wait_ms``) where flushes themselves take long. Of the rows that wait for a flush, all are
     stored ahead of it when there are ``held_rows``.
-    ``fetch_bytes`` bounds what one fetch brings of a partition, ``block_events`` what is judged at once, ``cube_bytes``
-    the memory of buckets kept for further events.
+    ``fetch_bytes`` bounds what one fetch brings of a partition (compressed), ``block_events`` what is judged at once,
+    ``cube_bytes`` the memory of buckets kept for further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
     refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
 

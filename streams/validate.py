@@ -1,11 +1,8 @@
 """Judge fetched blocks: what the validate agent does with each."""
 
 import dataclasses
-import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 from faust.types import TP
 
@@ -14,20 +11,23 @@ from schemas.codec_lines import encode_rejected
 from schemas.errors import Fatal
 from schemas.reasons import Refusal
 from schemas.rules import Accepted, Block, Rules
-from schemas.topics import REPLAY_OF, agency_of
+from schemas.spans import NOTHING
+from schemas.topics import agency_of
 from streams.blocks import Fetched
 from streams.health import Health
 from streams.metrics import Metrics
+from streams.record_batches import NO_RECORDS, Records, read
 from streams.report import Line
 from streams.rows import observation_rows, rejected_rows
 from streams.threads import Threads
 
-PLACE = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Judged:
-    """A block with its verdicts, as it goes from the validate agent to the aggregate agent."""
+    """A block with its verdicts, as it goes from the validate agent to the aggregate agent.
+
+    It holds what there is at the offsets from ``follows`` to ``reaches`` (exclusive), which may be nothing.
+    """
 
     tp: TP
     opening: int
@@ -39,6 +39,7 @@ class Judged:
     rejects: list[Line]
     """What goes to gris.rejected."""
     follows: int
+    reaches: int
     end: int
 
     @property
@@ -55,6 +56,7 @@ class Validator:
         rules: Rules,
         codec: EventCodec,
         partitions: dict[str, int],
+        block_events: int,
         threads: Threads,
         health: Health,
         metrics: Metrics,
@@ -62,17 +64,42 @@ class Validator:
         self._rules = rules
         self._codec = codec
         self._partitions = partitions
+        self._block_events = block_events
         self._threads = threads
         self._health = health
         self._metrics = metrics
 
-    async def judge(self, fetched: Fetched) -> Judged:
-        """Judge one block. A registry that cannot be reached is waited for; nothing is refused because of it."""
-        return await self._health.persist("judging events", lambda: self._threads.compute(self._judge, fetched))
+    async def judge(self, fetched: Fetched) -> AsyncIterator[Judged]:
+        """Judge what was fetched, block by block; an empty one at the end where more offsets than records are passed.
 
-    def _judge(self, fetched: Fetched) -> Judged:
+        A registry that cannot be reached is waited for; nothing is refused because of it. Raises Fatal.
+        """
+        blocks, reached = self._blocks(fetched), fetched.follows
+        while (judged := await self._next(fetched, blocks, reached)) is not None:
+            yield judged
+            reached = judged.reaches
+        if reached != fetched.reaches:
+            yield await self._verdicts(fetched, _block(fetched, NO_RECORDS, self._partitions), reached)
+
+    async def _next(self, fetched: Fetched, blocks: Iterator[Block], follows: int) -> Judged | None:
+        block = await self._threads.compute(self._framed, blocks)
+        return None if block is None else await self._verdicts(fetched, block, follows)
+
+    async def _verdicts(self, fetched: Fetched, block: Block, follows: int) -> Judged:
+        return await self._health.persist(
+            "judging events", lambda: self._threads.compute(self._judge, fetched, block, follows)
+        )
+
+    def _framed(self, blocks: Iterator[Block]) -> Block | None:
         with self._metrics.stage("frame"):
-            block = self._block(fetched)
+            return next(blocks, None)
+
+    def _blocks(self, fetched: Fetched) -> Iterator[Block]:
+        place = f"{fetched.tp.topic}, partition {fetched.tp.partition}"
+        for records in read(place, fetched.batches, fetched.follows, self._block_events):
+            yield _block(fetched, records, self._partitions)
+
+    def _judge(self, fetched: Fetched, block: Block, follows: int) -> Judged:
         with self._metrics.stage("decode"):
             decoded = self._codec.decode(block.values)
         with self._metrics.stage("rules"):
@@ -85,42 +112,34 @@ class Validator:
             fetched.tp,
             fetched.opening,
             # What was decoded and what was refused is in the rows now; the bytes would double the memory of a flush.
-            dataclasses.replace(block, keys=[], values=[]),
+            dataclasses.replace(block, keys=NOTHING, values=NOTHING),
             judged.accepted,
             judged.refused,
             observations,
             rejected,
             rejects,
-            fetched.follows,
+            follows,
+            int(block.offsets[-1]) + 1 if len(block.offsets) else fetched.reaches,
             fetched.end,
         )
 
-    def _block(self, fetched: Fetched) -> Block:
-        topic, partition = fetched.tp.topic, fetched.tp.partition
-        agency = agency_of(topic)
-        if agency is None:
-            raise Fatal(f"{topic} is no topic of events; subscribe to gris.events.<agency> only.")
-        records = fetched.records
-        count = len(records)
-        return Block(
-            topic,
-            agency,
-            partition,
-            self._partitions[topic],
-            np.fromiter((r.offset for r in records), np.int64, count),
-            np.fromiter((r.timestamp for r in records), np.int64, count),
-            [r.key for r in records],
-            [r.value for r in records],
-            {at: place for at, r in enumerate(records) if r.headers and (place := _replay_of(r.headers))},
-        )
 
-
-def _replay_of(headers: Sequence[tuple[str, Any]]) -> str:
-    """Give the place of the record that this one repeats; empty for none, and for a malformed header."""
-    for name, value in headers:
-        if name == REPLAY_OF and value is not None and PLACE.fullmatch(value):
-            return str(value.decode())
-    return ""
+def _block(fetched: Fetched, records: Records, partitions: Mapping[str, int]) -> Block:
+    topic, partition = fetched.tp.topic, fetched.tp.partition
+    agency = agency_of(topic)
+    if agency is None:
+        raise Fatal(f"{topic} is no topic of events; subscribe to gris.events.<agency> only.")
+    return Block(
+        topic,
+        agency,
+        partition,
+        partitions[topic],
+        records.offsets,
+        records.timestamps,
+        records.keys,
+        records.values,
+        records.replay_of,
+    )
 
 
 def _reject(block: Block, refusal: Refusal) -> Line:

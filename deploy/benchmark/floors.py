@@ -21,6 +21,7 @@ from deploy.benchmark.stack import Bench
 from deploy.benchmark.workload import Workload
 from schemas.codec import EventCodec
 from schemas.registry import BundledSchemas
+from schemas.spans import Spans
 
 EVENTS = 50_000
 TURNS = 5
@@ -59,12 +60,13 @@ def floors(workload: Workload, bench: Bench | None) -> list[Floor]:
             except (EOFError, IndexError, ValueError):
                 continue
 
+    spans = Spans.of(values)
     found = [
         _floor("lz4: decompress", lambda: [cramjam.lz4.decompress(body) for body in packed], EVENTS),
         _floor("CRC-32C of the batches", lambda: [calc_crc32c(batch[21:]) for batch in batches], EVENTS),
         _floor("aiokafka: a batch as record objects", lambda: [_records(batch) for batch in batches], EVENTS),
         _floor("fastavro: record by record", one_by_one, len(bodies)),
-        _floor("our decoder: into columns", lambda: codec.decode(values), EVENTS),
+        _floor("our decoder: into columns", lambda: codec.decode(spans), EVENTS),
     ]
     return found if bench is None else found + _of_database(bench)
 

@@ -13,6 +13,7 @@ from schemas.codec import EVENT_COLUMNS, STATUSES, Decoded, EventCodec
 from schemas.codec_reference import EventReader, Row, decode_one
 from schemas.codec_schema import HEADER
 from schemas.reasons import Reason, Refusal
+from schemas.spans import Spans
 from tests.support.schema_shelf import OURS, Shelf, version
 from tests.support.wire import event, frame
 
@@ -67,7 +68,7 @@ def values_of(data: bytes) -> list[bytes | None]:
 
 def decode(codec: EventCodec, values: Sequence[bytes | None]) -> Decoded:
     """Hand a block to the decoder: the only place that knows in which form it takes one."""
-    return codec.decode(list(values))
+    return codec.decode(Spans.of(values))
 
 
 def check(data: bytes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from schemas.errors import Fatal
 from schemas.topics import TopicSpec
 from streams.app import App
 from streams.blocks import Blocks, Consumer, Fetched, Hooks, Transport
+from streams.record_batches import read
 from tests.support.kafka import running_kafka
 
 WITHIN = 30.0
@@ -49,7 +51,8 @@ class Reading:
 
     def offsets(self, opening: int) -> list[int]:
         """Give the offsets delivered in an opening, in order."""
-        return [record.offset for block in self.blocks if block.opening == opening for record in block.records]
+        pieces = (read(self.tp.topic, b.batches, b.follows, RECORDS) for b in self.blocks if b.opening == opening)
+        return [offset for records in itertools.chain(*pieces) for offset in records.offsets.tolist()]
 
 
 async def until(ready: Callable[[], bool], what: str) -> None:

@@ -11,6 +11,7 @@ from schemas.codec import EVENT_COLUMNS, STATUSES, Decoded, EventCodec, decode_l
 from schemas.codec_reference import decode_one
 from schemas.reasons import Refusal
 from schemas.registry import SchemaSource
+from schemas.spans import Spans
 from tests.support.schema_shelf import OURS, Shelf, version
 
 TEXTS = st.text(max_size=70) | st.sampled_from(
@@ -155,7 +156,7 @@ def hostile(draw: st.DrawFn, honest: st.SearchStrategy[bytes]) -> bytes | None:
 
 def expect_agreement(values: list[bytes | None], source: SchemaSource) -> None:
     """Check that a block is decoded as its records are by the reference: same rows, values, reasons and words."""
-    decoded = EventCodec(source).decode(values)
+    decoded = EventCodec(source).decode(Spans.of(values))
     rows, ids, refused = [], [], []
     for position, raw in enumerate(values):
         found = decode_one(position, raw, source)
@@ -196,7 +197,7 @@ def test_a_block_of_evolved_schemas_is_decoded_as_its_records_are_one_by_one(dat
 @settings(max_examples=100, deadline=None)
 @given(st.lists(EVENTS, max_size=12))
 def test_every_event_comes_back_as_it_was_encoded(events: list[dict[str, Any]]) -> None:
-    decoded = EventCodec(Shelf({1: version()})).decode([encode_event(event) for event in events])
+    decoded = EventCodec(Shelf({1: version()})).decode(Spans.of([encode_event(event) for event in events]))
     assert decoded.refused == []
     assert rows_of(decoded) == [repr({name: event[name] for name in EVENT_COLUMNS.names}) for event in events]
 
@@ -223,7 +224,7 @@ def test_fields_that_are_added_or_moved_do_not_change_what_an_event_says(data: s
     )
     written = io.BytesIO()
     fastavro.schemaless_writer(written, plain, {**event, **more})
-    decoded = EventCodec(Shelf({9: schema})).decode([b"\0\0\0\0\x09" + written.getvalue()])
+    decoded = EventCodec(Shelf({9: schema})).decode(Spans.of([b"\0\0\0\0\x09" + written.getvalue()]))
     assert decoded.refused == []
     assert rows_of(decoded) == [repr({name: event[name] for name in EVENT_COLUMNS.names})]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.catalogue import Catalogue, load
 from schemas.period import parse
 from schemas.rules import Block
+from schemas.spans import NOTHING
 from sinks.clickhouse.ledger import Position
 from streams.flags import EPOCH
 from streams.partition import Partition
@@ -145,7 +146,7 @@ def test_epoch_days_are_what_arrow_calls_them() -> None:
 def test_position_counts_offsets_that_were_not_delivered(catalogue: Catalogue) -> None:
     partition = Partition(catalogue, "z01", Position("t", 0, 5, 5, 0, 0, "", "", 1), [], itertools.count())
     offsets = np.array([5, 6, 9, 10])
-    block = Block("t", "z01", 0, 1, offsets, offsets, [], [], {})
+    block = Block("t", "z01", 0, 1, offsets, offsets, NOTHING, NOTHING, {})
     partition.advance(block, 3, 1)
     assert dataclasses.asdict(partition.position) | {"topic": "t"} == {
         "topic": "t",

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,7 @@ from streams.opening import Opener
 from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
 from streams.validate import Validator
+from tests.support.batches import Said, batch, fetched
 from tests.support.judging import NOW, SCHEMA_IDS
 from tests.support.wire import Event, frame
 
@@ -159,7 +160,7 @@ async def _work(
     client = connect(url)
     aggregator = Aggregator(settings, catalogue, client, threads, health, metrics)
     storing = asyncio.Lock()
-    validator = Validator(rules, EventCodec(BundledSchemas()), counts, threads, health, metrics)
+    validator = Validator(rules, EventCodec(BundledSchemas()), counts, block, threads, health, metrics)
     flusher = _Flusher(settings, aggregator, client, announced, storing, threads, health, metrics)
     opener = Opener(
         catalogue,
@@ -178,15 +179,17 @@ async def _work(
     try:
         await opener._open(consumer, tps)
         for tp in tps:
-            for fetched in _blocks(tp, consumer.openings[tp], consumer.opened[tp], logs, block):
-                await aggregator.fold(await validator.judge(fetched))
+            answer = _fetched(tp, consumer.openings[tp], consumer.opened[tp], logs)
+            async for judged in validator.judge(answer):
+                await aggregator.fold(judged)
         await flusher.flush()
     finally:
         threads.close()
         client.close()
 
 
-def _blocks(tp: TP, opening: int, start: int, logs: Logs, size: int) -> Iterator[Fetched]:
+def _fetched(tp: TP, opening: int, start: int, logs: Logs) -> Fetched:
     records = logs.records.get(tp, [])
-    for at in range(start, len(records), size):
-        yield Fetched(tp, opening, records[at : at + size], at, len(records))
+    said = [Said(one.offset, one.key, one.value, one.timestamp, one.headers) for one in records]
+    batches, end = fetched(batch(0, said), start) if said else ([], start)
+    return Fetched(tp, opening, batches, start, end, end)

@@ -12,6 +12,7 @@ from schemas.catalogue import Catalogue, load
 from schemas.codec import EVENT_COLUMNS, STATUSES, Decoded
 from schemas.reasons import Refusal
 from schemas.rules import Block, Judged, Rules
+from schemas.spans import Spans
 from tests.support.wire import Event
 
 SCHEMA_IDS = (Path(schemas.__file__).parent / "ids.json").read_bytes()
@@ -56,7 +57,9 @@ def block(
     offsets = np.arange(first_offset, first_offset + size, dtype=np.int64)
     values: list[bytes | None] = [b"record %d" % at for at in range(size)]
     topic = f"gris.events.{agency}"
-    return Block(topic, agency, partition, partitions, offsets, times, list(keys), values, dict(replay_of or {}))
+    return Block(
+        topic, agency, partition, partitions, offsets, times, Spans.of(keys), Spans.of(values), dict(replay_of or {})
+    )
 
 
 def judge(

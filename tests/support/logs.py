@@ -6,6 +6,7 @@ import numpy as np
 
 from schemas.codec import EventCodec
 from schemas.rules import Block, Judged, Rules
+from schemas.spans import Spans
 from tests.support.figures import EVENTS, Place
 from tests.support.small_catalogue import PARTITIONS
 from tests.support.workload import Workload, place_of
@@ -37,8 +38,8 @@ def judge_run(rules: Rules, codec: EventCodec, place: Place, start: int, records
         partitions=PARTITIONS[agency],
         offsets=np.arange(start, start + len(records), dtype=np.int64),
         timestamps=np.full(len(records), NOW, np.int64),
-        keys=[key for key, _ in records],
-        values=[value for _, value in records],
+        keys=Spans.of([key for key, _ in records]),
+        values=Spans.of([value for _, value in records]),
         replay_of={},
     )
     return block, rules.judge(block, codec.decode(block.values))

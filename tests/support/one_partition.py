@@ -13,6 +13,7 @@ from schemas.codec import STATUSES
 from schemas.codec_lines import decode_line
 from schemas.period import parse
 from schemas.rules import Accepted, Block
+from schemas.spans import NOTHING
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.queries import CELL_COLUMNS
 from streams.flags import EPOCH
@@ -50,7 +51,7 @@ def block_of(
         )
     column = np.array(rows, np.int64).reshape(-1, 12).T
     offsets = np.array([one.offset for one in said])
-    block = Block("gris.events.z", "z", 0, 1, offsets, offsets + 1_000, [], [], {})
+    block = Block("gris.events.z", "z", 0, 1, offsets, offsets + 1_000, NOTHING, NOTHING, {})
     small = [column[n].astype(np.int32) for n in range(6)]
     accepted = Accepted(
         column[11],

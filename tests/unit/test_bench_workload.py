@@ -18,6 +18,7 @@ from schemas.codec import STATUSES, EventCodec
 from schemas.reasons import Reason
 from schemas.registry import BundledSchemas
 from schemas.rules import Block, Judged, Rules
+from schemas.spans import Spans
 from tests.support import oracle
 from tests.support.judging import NOW, SCHEMA_IDS
 
@@ -33,7 +34,7 @@ def whole(workload: Workload) -> dict[str, list[Message]]:
 
 def judge(rules: Rules, agency: str, log: list[Message]) -> Judged:
     """Judge a topic's records as one block."""
-    values = [value for _, value in log]
+    values = Spans.of([value for _, value in log])
     block = Block(
         topic=f"gris.events.{agency}",
         agency=agency,
@@ -41,7 +42,7 @@ def judge(rules: Rules, agency: str, log: list[Message]) -> Judged:
         partitions=1,
         offsets=np.arange(len(log), dtype=np.int64),
         timestamps=np.full(len(log), NOW, np.int64),
-        keys=[key for key, _ in log],
+        keys=Spans.of([key for key, _ in log]),
         values=values,
         replay_of={},
     )

@@ -27,6 +27,7 @@ from schemas.codec_reference import decode_one
 from schemas.errors import Retry
 from schemas.reasons import Reason, Refusal
 from schemas.registry import BundledSchemas
+from schemas.spans import Spans
 from tests.support.schema_shelf import Shelf, version
 from tests.support.wire import body, event, frame, number, text, varint
 
@@ -55,7 +56,7 @@ def judge(raw: bytes | None, schemas: Any = None) -> dict[str, Any] | Refusal:
     """Decode one record in a block between good ones, and check that the reference says the same."""
     alone = schemas is not None
     schemas = schemas or BundledSchemas()
-    between = EventCodec(schemas).decode([raw] if alone else [frame(GOOD), raw, frame(GOOD)])
+    between = EventCodec(schemas).decode(Spans.of([raw] if alone else [frame(GOOD), raw, frame(GOOD)]))
     at = 0 if alone else 1
     reference = decode_one(at, raw, schemas)
     if isinstance(reference, Refusal):
@@ -183,7 +184,7 @@ def test_empty_texts_and_texts_of_every_length_of_length_are_read() -> None:
 def test_an_empty_block_and_a_block_of_refusals_only_have_no_rows() -> None:
     codec = EventCodec(BundledSchemas())
     for values in ([], [None, b"", b"\x01....", frame(GOOD, 9), frame(GOOD)[:-1]]):
-        decoded = codec.decode(values)
+        decoded = codec.decode(Spans.of(values))
         assert decoded.size == len(values)
         assert decoded.batch.num_rows == len(decoded.rows) == len(decoded.schema_ids) == 0
         assert decoded.batch.schema == EVENT_COLUMNS
@@ -196,8 +197,8 @@ def test_what_the_reader_may_be_asked_for_again_is_decided_for_no_record() -> No
             raise Retry(f"no answer about {schema_id}")
 
     with pytest.raises(Retry):
-        EventCodec(Unreachable()).decode([None, frame(GOOD)])
-    assert EventCodec(Unreachable()).decode([None]).refused[0].reason is Reason.TOMBSTONE
+        EventCodec(Unreachable()).decode(Spans.of([None, frame(GOOD)]))
+    assert EventCodec(Unreachable()).decode(Spans.of([None])).refused[0].reason is Reason.TOMBSTONE
 
 
 def test_a_block_mixes_schema_ids_and_keeps_its_order() -> None:
@@ -210,7 +211,7 @@ def test_a_block_mixes_schema_ids_and_keeps_its_order() -> None:
             number(float(n)) + number(None), number(float(n)) + struct.pack("<f", n + 0.5)
         )
         written.append((own, extended, narrower)[n % 3])
-    decoded = EventCodec(shelf).decode(written)
+    decoded = EventCodec(shelf).decode(Spans.of(written))
     assert decoded.refused == []
     assert decoded.rows.tolist() == list(range(9))
     assert decoded.schema_ids.tolist() == [1, 7, 9] * 3
@@ -431,11 +432,13 @@ def test_a_warm_process_imports_nothing_more_for_a_block() -> None:
 import sys
 from schemas.codec import EventCodec, encode_event, warm_up
 from schemas.registry import BundledSchemas
+from schemas.spans import Spans
 warm_up()
 known = set(sys.modules)
 event = dict(submission="s", indicator="i", area="01", time_period="2026", observed_at=5, note="đ")
 raw = encode_event(event)
-EventCodec(BundledSchemas()).decode([raw, raw[:-1], None, encode_event({**event, "observed_at": 2**60})])
+from schemas.spans import Spans
+EventCodec(BundledSchemas()).decode(Spans.of([raw, raw[:-1], None, encode_event({**event, "observed_at": 2**60})]))
 print(sorted(set(sys.modules) - known))
 """
     ran = subprocess.run(
@@ -449,7 +452,7 @@ def test_rows_keep_their_order_when_no_schema_of_the_block_can_be_read_in_column
     shelf = Shelf({7: version(base=["int", "null"]), 9: version(base=["long", "null"])})
     written = [frame(event("i", str(n), "2026", 1.0), 9 - 2 * (n % 2)) for n in range(4)]
     spoken = [raw.replace(number(1.0) + b"\0", number(1.0) + b"\x02") for raw in written]
-    decoded = EventCodec(shelf).decode(spoken)
+    decoded = EventCodec(shelf).decode(Spans.of(spoken))
     assert decoded.batch.column("area").to_pylist() == ["0", "1", "2", "3"]
     assert decoded.rows.tolist() == [0, 1, 2, 3]
     assert decoded.schema_ids.tolist() == [9, 7, 9, 7]
@@ -457,5 +460,5 @@ def test_rows_keep_their_order_when_no_schema_of_the_block_can_be_read_in_column
 
 def test_a_null_double_is_zero_beneath_so_that_equal_blocks_have_equal_buffers() -> None:
     values = [frame({**GOOD, "value": value}) for value in (1.0, None, 3.0)]
-    raw = EventCodec(BundledSchemas()).decode(values).batch.column("value").buffers()[1]
+    raw = EventCodec(BundledSchemas()).decode(Spans.of(values)).batch.column("value").buffers()[1]
     assert struct.unpack("<3d", raw) == (1.0, 0.0, 3.0)

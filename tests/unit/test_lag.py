@@ -17,7 +17,7 @@ def opened(*, flushed: int, newest: int = 0) -> Open:
     start = Position("gris.events.g01", 0, flushed, flushed, 0, 0, "rules", "topic", 1)
     state = Partition(catalogue, "g01", start, [], itertools.count())
     state.newest = newest
-    return Open(1, state, flushed, NOW)
+    return Open(1, state, flushed, flushed, NOW)
 
 
 def test_nothing_lags_at_the_end() -> None:

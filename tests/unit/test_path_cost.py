@@ -21,6 +21,7 @@ from schemas.catalogue import Catalogue, load
 from schemas.codec import EventCodec, warm_up
 from schemas.registry import BundledSchemas
 from schemas.rules import Block, Rules
+from schemas.spans import Spans
 from sinks.clickhouse.ledger import Position
 from streams.partition import Partition
 from streams.rows import observation_rows
@@ -61,7 +62,7 @@ def path(catalogue: Catalogue, messages: Sequence[Message]) -> Callable[[], pa.T
     warm_up()
 
     def judge_and_fold() -> pa.Table:
-        keys, values = [key for key, _ in messages], [value for _, value in messages]
+        keys, values = Spans.of([key for key, _ in messages]), Spans.of([value for _, value in messages])
         count = len(messages)
         block = Block(TOPIC, "b01", 0, 1, np.arange(count), np.full(count, NOW, np.int64), keys, values, {})
         judged = rules.judge(block, codec.decode(values))

@@ -13,6 +13,7 @@ from schemas.codec import EventCodec, UnknownSchema
 from schemas.errors import Fatal, Retry
 from schemas.reasons import Reason
 from schemas.registry import BundledSchemas, RegistrySchemas
+from schemas.spans import Spans
 from tests.support.schema_shelf import version
 from tests.support.wire import event, frame
 
@@ -78,7 +79,7 @@ def test_records_of_a_registered_schema_are_decoded_and_the_registry_is_asked_on
     registry.hold(301, version())
     codec = EventCodec(RegistrySchemas(registry.url + "/"))
     for _ in range(3):
-        decoded = codec.decode([frame(GOOD, 301)] * 5)
+        decoded = codec.decode(Spans.of([frame(GOOD, 301)] * 5))
         assert decoded.batch.num_rows == 5
         assert decoded.schema_ids.tolist() == [301] * 5
     assert registry.asked == [("/schemas/ids/301", None)]
@@ -87,7 +88,7 @@ def test_records_of_a_registered_schema_are_decoded_and_the_registry_is_asked_on
 def test_an_id_that_the_registry_does_not_hold_is_unknown_and_not_asked_for_every_record(registry: Registry) -> None:
     codec = EventCodec(RegistrySchemas(registry.url))
     for _ in range(3):
-        refused = codec.decode([frame(GOOD, 302)] * 5).refused
+        refused = codec.decode(Spans.of([frame(GOOD, 302)] * 5)).refused
         assert [(each.reason, each.schema_id) for each in refused] == [(Reason.UNKNOWN_SCHEMA, 302)] * 5
     assert len(registry.asked) == 1
 
@@ -135,7 +136,7 @@ def test_a_registry_that_cannot_be_reached_is_a_retry_and_never_an_unknown_schem
         unused.bind(("127.0.0.1", 0))
         url = f"http://user:secret@127.0.0.1:{unused.getsockname()[1]}"
     with pytest.raises(Retry) as caught:
-        EventCodec(RegistrySchemas(url)).decode([frame(GOOD, 5)])
+        EventCodec(RegistrySchemas(url)).decode(Spans.of([frame(GOOD, 5)]))
     assert "secret" not in str(caught.value)
 
 

@@ -1,11 +1,13 @@
 """Verdicts become rows in the columns and types of the tables."""
 
+import dataclasses
 import datetime as dt
 from decimal import Decimal
 
 import pyarrow as pa
 
 from schemas.reasons import Reason, Refusal
+from schemas.spans import Spans
 from sinks.clickhouse.writer import OBSERVATIONS, REJECTED
 from streams.rows import observation_rows, rejected_rows
 from tests.support.judging import NOW, block, bundled, decoded
@@ -79,8 +81,7 @@ def test_rows_keep_offsets_times_and_replays_of_their_own_positions() -> None:
 
 
 def test_a_tombstone_is_a_row_without_bytes_and_without_a_schema() -> None:
-    where = block("g03", [None])
-    where.values[0] = None
+    where = dataclasses.replace(block("g03", [None]), values=Spans.of([None]))
     rows = rejected_rows(where, [Refusal(0, Reason.TOMBSTONE, "value", "found null")], "digest")
     (row,) = rows.to_pylist()
     assert (row["raw"], row["schema_id"], row["rules"], row["agency"]) == (b"", None, "digest", "g03")

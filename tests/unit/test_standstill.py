@@ -23,7 +23,8 @@ from streams.metrics import Metrics
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Validator
-from tests.support.inline_worker import Announced, Record
+from tests.support.batches import Said, batch, fetched
+from tests.support.inline_worker import Announced
 from tests.support.judging import SCHEMA_IDS
 from tests.support.small_catalogue import write_catalogue
 from tests.support.wire import event, frame
@@ -53,13 +54,15 @@ async def flushed(folder: Path, seconds: float) -> list[str]:
     threads, health, metrics = Threads(), Health(), Metrics()
     inserts: Any = Inserts(asyncio.get_running_loop(), seconds)
     validator = Validator(
-        Rules(catalogue, SCHEMA_IDS), EventCodec(BundledSchemas()), {PLACE.topic: 1}, threads, health, metrics
+        Rules(catalogue, SCHEMA_IDS), EventCodec(BundledSchemas()), {PLACE.topic: 1}, 1_000, threads, health, metrics
     )
     aggregator = Aggregator(options, catalogue, inserts, threads, health, metrics)
     flusher = Flusher(options, aggregator, inserts, Announced(), asyncio.Lock(), threads, health, metrics)
     await aggregator.open(PLACE, 1, Start("z01", Position(*PLACE, 0, 0, 0, 0, "r", "t", 1), [], 0, {}))
-    record = Record(0, CODE.encode(), frame(event(CODE, "01", "2024-05-07T01:00:00/PT1H", 1.0)))
-    await aggregator.fold(await validator.judge(Fetched(PLACE, 1, [record], 0, 1)))
+    record = Said(0, CODE.encode(), frame(event(CODE, "01", "2024-05-07T01:00:00/PT1H", 1.0)))
+    batches, end = fetched(batch(0, [record]))
+    async for judged in validator.judge(Fetched(PLACE, 1, batches, 0, end, end)):
+        await aggregator.fold(judged)
     try:
         await flusher.flush()
     except Fenced:
