@@ -63,6 +63,13 @@ class Open:
     state: Partition
     end: int
     pending: list[Folded] = dataclasses.field(default_factory=list)
+    since: float | None = None
+    """When the oldest of them was folded in (monotonic seconds)."""
+
+    @property
+    def events(self) -> int:
+        """Count the events of the blocks."""
+        return sum(len(folded.timestamps) for folded in self.pending)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,9 +142,16 @@ class Aggregator:
         """Set when there are rows enough to store them ahead of their flush."""
         self._rows = Rows([], [])
         self._held = 0
-        self.since: float | None = None
-        """When the oldest block that no flush has taken was folded in (monotonic seconds)."""
-        self.rows = 0
+
+    @property
+    def since(self) -> float | None:
+        """When the oldest block that a flush may take was folded in (monotonic seconds)."""
+        return min((p.since for p in self._open.values() if p.since is not None and p.state.due), default=None)
+
+    @property
+    def rows(self) -> int:
+        """How many events a flush may take."""
+        return sum(p.events for p in self._open.values() if p.state.due)
 
     @property
     def behind(self) -> bool:
@@ -187,20 +201,17 @@ class Aggregator:
             partition.state.advance(judged.block, len(judged.accepted.rows), len(judged.refused))
             self._keep(partition, judged)
             partition.end = judged.end
-            self.rows += len(judged.block.offsets)
-            self.since = self.since or time.monotonic()
-        if self.rows >= self._settings.flush_rows:
+        # Back-pressure: the next block waits until flushes have taken these.
+        while self.rows >= self._settings.flush_rows:
             self.filled.set()
-            # Back-pressure: the next block waits until a flush has taken these.
             self._taken.clear()
-            while self.rows >= self._settings.flush_rows:
-                await self._taken.wait()
-                self._taken.clear()
+            await self._taken.wait()
         while self._held >= 2 * self._settings.held_rows:
             self._stored_ahead.clear()
             await self._stored_ahead.wait()
 
     def _keep(self, partition: Open, judged: Judged) -> None:
+        partition.since = partition.since or time.monotonic()
         partition.pending.append(
             Folded(
                 judged.block.agency,
@@ -257,10 +268,13 @@ class Aggregator:
             ),
         )
 
-    async def take(self) -> Batch | None:
-        """Take all that was folded in since the last flush and the totals of what it touched; None for nothing."""
+    async def take(self, most: int | None = None) -> Batch | None:
+        """Take what was folded in since the last flush and the totals of what it touched; None for nothing.
+
+        ``most`` bounds the events: those of the partition that waits longest are taken, and of others that fit.
+        """
         async with self._state:
-            ready = {tp: p for tp, p in self._open.items() if p.state.due}
+            ready = self._ready(most)
             reckoned: dict[TP, list[Reckoning]] = {}
             for tp, partition in ready.items():
                 with self._metrics.stage("totals"):
@@ -276,7 +290,7 @@ class Aggregator:
             blocks = {tp: (p.opening, p.pending) for tp, p in ready.items()}
             superfluous = {tp: p.state.superfluous(reckoned[tp]) for tp, p in ready.items() if p.state.restoring}
             for partition in ready.values():
-                partition.pending = []
+                partition.pending, partition.since = [], None
             self._note_freshness(reckoned.values())
             rows = self.take_rows()
             self._reset_room()
@@ -294,6 +308,18 @@ class Aggregator:
             positions,
             blocks,
         )
+
+    def _ready(self, most: int | None) -> dict[TP, Open]:
+        due = [(tp, p) for tp, p in self._open.items() if p.state.due]
+        due.sort(key=lambda each: each[1].since or 0.0)
+        ready: dict[TP, Open] = {}
+        events = 0
+        for tp, partition in due:
+            if ready and most is not None and events + partition.events > most:
+                continue
+            ready[tp] = partition
+            events += partition.events
+        return ready
 
     def note_ends(self, ends: Mapping[TP, int]) -> None:
         """Take the partitions' ends as the broker tells them: what lags grows also while nothing can be stored."""
@@ -341,7 +367,5 @@ class Aggregator:
         self._metrics.cubes.set(total)
 
     def _reset_room(self) -> None:
-        self.rows = 0
-        self.since = None
         self.filled.clear()
         self._taken.set()

@@ -33,7 +33,7 @@ class WorkerSettings(Settings):
     metrics_host: str = "127.0.0.1"
     flush_ms: int = Field(250, ge=10, le=60_000)
     replay_flush_ms: int = Field(2_000, ge=10, le=600_000)
-    replay_wait_ms: int = Field(8_000, ge=10, le=600_000)
+    replay_wait_ms: int = Field(10_000, ge=10, le=600_000)
     flush_rows: int = Field(2_000_000, ge=1_000)
     held_rows: int = Field(100_000, ge=1_000)
     behind_events: int = Field(20_000, ge=1)
