@@ -310,7 +310,7 @@ class Aggregator:
         )
 
     def _ready(self, most: int | None) -> dict[TP, Open]:
-        due = [(tp, p) for tp, p in self._open.items() if p.state.due]
+        due = [(tp, p) for tp, p in self._open.items() if p.state.due and p.pending]
         due.sort(key=lambda each: each[1].since or 0.0)
         ready: dict[TP, Open] = {}
         events = 0
