@@ -25,7 +25,7 @@ from streams.threads import Threads
 
 PATIENCE = 6
 """In a replay, events wait for so many times what the last flush took."""
-SHARES = 8
+SHARES = 16
 """A flush takes this part of what may wait, and at least a partition: its totals are in memory until they are out."""
 
 log = structlog.get_logger(__name__)
