@@ -52,6 +52,8 @@ class Folded:
     accepted: int
     refused: Sequence[Refusal]
     rejects: Sequence[Line]
+    bytes: int
+    """Of what is of no fixed size: refused records and notes."""
     days: Sequence[int]
 
 
@@ -70,6 +72,18 @@ class Open:
     oldest_ms: float = 0.0
     """Broker time (ms) of the oldest record that is folded in and not stored; 0 for none."""
     pending: list[Folded] = dataclasses.field(default_factory=list)
+    since: float | None = None
+    """When the oldest of them was folded in (monotonic seconds)."""
+
+    @property
+    def events(self) -> int:
+        """Count the events of the blocks."""
+        return sum(len(folded.timestamps) for folded in self.pending)
+
+    @property
+    def bytes(self) -> int:
+        """Count the bytes of them that are of no fixed size: of refused records and notes."""
+        return sum(folded.bytes for folded in self.pending)
 
     def lag(self, now_ms: float) -> tuple[int, float]:
         """Give the offsets that are not stored, and the age (seconds) of the oldest.
@@ -154,15 +168,22 @@ class Aggregator:
         """Set when there are rows enough to store them ahead of their flush."""
         self._rows = Rows([], [])
         self._held = 0
-        self.since: float | None = None
-        """When the oldest block that no flush has taken was folded in (monotonic seconds)."""
-        self.rows = 0
-        self.bytes = 0
+
+    @property
+    def since(self) -> float | None:
+        """When the oldest block that a flush may take was folded in (monotonic seconds)."""
+        return min((p.since for p in self._open.values() if p.since is not None and p.state.due), default=None)
+
+    @property
+    def rows(self) -> int:
+        """How many events a flush may take."""
+        return sum(p.events for p in self._open.values() if p.state.due)
 
     @property
     def full(self) -> bool:
         """Whether no more may be folded in before a flush has taken what was."""
-        return self.rows >= self._settings.flush_rows or self.bytes >= self._settings.flush_bytes
+        held = sum(p.bytes for p in self._open.values() if p.state.due)
+        return self.rows >= self._settings.flush_rows or held >= self._settings.flush_bytes
 
     @property
     def behind(self) -> bool:
@@ -218,21 +239,17 @@ class Aggregator:
             self._keep(partition, judged)
             partition.end = judged.end
             partition.oldest_ms = partition.oldest_ms or float(judged.block.timestamps[0])
-            self.rows += len(judged.block.offsets)
-            self.bytes += judged.bytes
-            self.since = self.since or time.monotonic()
-        if self.full:
+        # Back-pressure: the next block waits until flushes have taken these.
+        while self.full:
             self.filled.set()
-            # Back-pressure: the next block waits until a flush has taken these.
             self._taken.clear()
-            while self.full:
-                await self._taken.wait()
-                self._taken.clear()
+            await self._taken.wait()
         while self._held >= 2 * self._settings.held_rows:
             self._stored_ahead.clear()
             await self._stored_ahead.wait()
 
     def _keep(self, partition: Open, judged: Judged) -> None:
+        partition.since = partition.since or time.monotonic()
         partition.pending.append(
             Folded(
                 judged.block.agency,
@@ -240,6 +257,7 @@ class Aggregator:
                 len(judged.accepted.rows),
                 judged.refused,
                 judged.rejects,
+                judged.bytes,
                 np.unique(judged.accepted.day).tolist(),
             )
         )
@@ -290,10 +308,13 @@ class Aggregator:
             ),
         )
 
-    async def take(self) -> Batch | None:
-        """Take all that was folded in since the last flush and the totals of what it touched; None for nothing."""
+    async def take(self, most: int | None = None) -> Batch | None:
+        """Take what was folded in since the last flush and the totals of what it touched; None for nothing.
+
+        ``most`` bounds the events: those of the partition that waits longest are taken, and of others that fit.
+        """
         async with self._state:
-            ready = {tp: p for tp, p in self._open.items() if p.state.due}
+            ready = self._ready(most)
             reckoned: dict[TP, list[Reckoning]] = {}
             for tp, partition in ready.items():
                 with self._metrics.stage("totals"):
@@ -309,7 +330,7 @@ class Aggregator:
             blocks = {tp: (p.opening, p.pending) for tp, p in ready.items()}
             superfluous = {tp: p.state.superfluous(reckoned[tp]) for tp, p in ready.items() if p.state.restoring}
             for partition in ready.values():
-                partition.pending = []
+                partition.pending, partition.since = [], None
             self._note_freshness(reckoned.values())
             rows = self.take_rows()
             self._reset_room()
@@ -327,6 +348,18 @@ class Aggregator:
             positions,
             blocks,
         )
+
+    def _ready(self, most: int | None) -> dict[TP, Open]:
+        due = [(tp, p) for tp, p in self._open.items() if p.state.due and p.pending]
+        due.sort(key=lambda each: each[1].since or 0.0)
+        ready: dict[TP, Open] = {}
+        events = 0
+        for tp, partition in due:
+            if ready and most is not None and events + partition.events > most:
+                continue
+            ready[tp] = partition
+            events += partition.events
+        return ready
 
     def note_ends(self, ends: Mapping[TP, int]) -> None:
         """Take the partitions' ends as the broker tells them: what lags grows also while nothing can be stored."""
@@ -376,8 +409,5 @@ class Aggregator:
         self._metrics.cubes.set(total)
 
     def _reset_room(self) -> None:
-        self.rows = 0
-        self.bytes = 0
-        self.since = None
         self.filled.clear()
         self._taken.set()

@@ -16,7 +16,7 @@ from streams.blocks import Blocks, Consumer, Hooks, Transport
 from streams.parts import Parts
 from streams.settings import WorkerSettings
 
-QUEUED_BLOCKS = 2
+QUEUED_BLOCKS = 1
 
 log = structlog.get_logger(__name__)
 

@@ -14,12 +14,14 @@ def worker() -> None:
     import structlog  # noqa: PLC0415 - Faust and its like take a second, which no other command should pay
 
     from streams.app import create_app  # noqa: PLC0415
+    from streams.memory import keep_little  # noqa: PLC0415
     from streams.parts import compose  # noqa: PLC0415
     from streams.run import run  # noqa: PLC0415
     from streams.settings import WorkerSettings  # noqa: PLC0415
 
     settings = WorkerSettings.read()
     structlog.get_logger(__name__).info("starting", **settings.masked())
+    keep_little()
     parts = compose(settings)
     app = create_app(settings, parts)
     # Records come by the hundred thousand and hold no cycles; walking them again and again cost 2 µs an event.

@@ -24,8 +24,10 @@ from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
 
 TICK_SECONDS = 0.5
-PATIENCE = 2
-"""Times what a flush takes is what a replay folds in before the next."""
+PATIENCE = 6
+"""In a replay, events wait for so many times what the last flush took."""
+SHARES = 16
+"""A flush takes this part of what may wait, and at least a partition: its totals are in memory until they are out."""
 
 log = structlog.get_logger(__name__)
 
@@ -91,15 +93,15 @@ class Flusher:
         while True:
             await self._due()
             try:
-                await self.flush()
+                await self.flush(self._settings.flush_rows // SHARES)
             except Fenced as fenced:
                 log.warning("fenced", what=str(fenced), remedy="partitions are opened anew from the ledger")
                 if self.on_fenced is not None:
                     await self.on_fenced()
                 self._pulse.forget()
 
-    async def flush(self) -> None:
-        """Store one batch: rows, totals, messages, ledger, and last the hint to Kafka.
+    async def flush(self, most: int | None = None) -> None:
+        """Store one batch, of all partitions or of at ``most`` so many events: last comes the hint to Kafka.
 
         1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose; rows may
            have been stored ahead;
@@ -113,7 +115,7 @@ class Flusher:
         self._pulse.feel()
         async with self._whole():
             start = time.perf_counter()
-            batch = await self._aggregator.take()
+            batch = await self._aggregator.take(most)
             if batch is None:
                 return
             await self._store(batch.rows)

@@ -50,8 +50,7 @@ def one_by_one(raw: memoryview) -> Iterator[Record]:
         key, key_is_whole = body.text()
         value, value_is_whole = body.text()
         fits = key_is_whole and value_is_whole
-        headers = body.headers() if fits else []
-        body.end()
+        headers = body.headers() if fits else body.skip()
         yield Record(offset, last if appended else first + delta, key if fits else None, value, headers)
     if count < 0 or stream.read(1):
         raise ValueError(f"there is more behind the {count} records that it says it has")
@@ -97,18 +96,22 @@ class _Body:
         return found, length <= LONGEST
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        """Read the headers, all of them or, when they are too long together, none."""
+        """Read the headers, with which the record ends: all of them or, when they are too long together, none."""
         if self._left > LONGEST:
-            return []
+            return self.skip()
+        count = self.number()
         found = []
-        for _ in range(self.number()):
+        for _ in range(count):
             name = self.take(self.number()).decode("utf-8", "replace")
             found.append((name, self.text()[0]))
+        if count < 0 or self._left:
+            raise ValueError(f"a record does not end with its {count} headers")
         return found
 
-    def end(self) -> None:
-        """Step over what is left of the record."""
+    def skip(self) -> list[tuple[str, bytes | None]]:
+        """Step over what is left of the record; gives no headers."""
         self._skip(self._left)
+        return []
 
     def _skip(self, count: int) -> None:
         while count > 0:

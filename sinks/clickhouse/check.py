@@ -15,7 +15,14 @@ from sinks.clickhouse.recompute import EPOCH, SETTINGS, statement
 CHUNK_ROWS = 1_000_000  # what one comparison reads at most, unless a single indicator has more
 SHOWN = 1_000  # differences kept of one comparison; the rest is only counted
 SETTLE_SECONDS = 5.0  # how long a running worker may take to write the totals of what it has inserted
+SETTLE_AHEAD_SECONDS = 30.0  # the same in a replay, where rows are stored long before the ledger passes them
 SETTLE_PAUSE = 0.1
+AHEAD = """
+SELECT count()
+FROM (SELECT topic, partition, max(offset) AS last FROM observations GROUP BY topic, partition) AS stored
+JOIN (SELECT topic, partition, next_offset FROM ledger FINAL) AS passed USING (topic, partition)
+WHERE last >= next_offset
+"""
 COLUMNS = ("value", "min", "max", "areas_reported", "areas_expected", "cells", "status", "flags")
 SIZES = """
 SELECT indicator, sum(rows) FROM
@@ -103,8 +110,11 @@ def check(client: Client, catalogue: Catalogue, progress: Progress | None = None
     done, every = 0, sum(sizes.values())
     for codes in chunks(sizes):
         count, found = _compare(client, catalogue, codes)
-        if count and sorted(client.query(LEDGER)) != stood:
-            count, found = _settled(client, catalogue, found)
+        if count:
+            ahead = client.query(AHEAD, settings=SETTINGS)[0][0] > 0
+            if ahead or sorted(client.query(LEDGER)) != stood:
+                seconds = SETTLE_AHEAD_SECONDS if ahead else SETTLE_SECONDS
+                count, found = _settled(client, catalogue, found, seconds)
         differing += count
         differences += found
         done += sum(sizes[code] for code in codes)
@@ -180,13 +190,15 @@ def _shown(value: object) -> str:
     return "null" if value is None else str(value)
 
 
-def _settled(client: Client, catalogue: Catalogue, found: list[Difference]) -> tuple[int, list[Difference]]:
+def _settled(
+    client: Client, catalogue: Catalogue, found: list[Difference], seconds: float
+) -> tuple[int, list[Difference]]:
     """Look again while a worker is writing: its totals come a moment after its observations.
 
     What is wrong stays as it is; what was only late changes. So a difference counts when every look, until the
     deadline, finds the same wrong figure in the same place.
     """
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + seconds
     while found and time.monotonic() < deadline:
         time.sleep(SETTLE_PAUSE)
         codes = sorted({difference.indicator for difference in found})

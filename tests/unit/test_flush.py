@@ -25,6 +25,8 @@ from tests.support.judging import block, bundled, decoded
 from tests.support.wire import event
 
 PLACE = TP("gris.events.g18", 0)
+OTHER = TP("gris.events.g09", 0)
+PERIODS = {"G18.001": "2026-11-22T00:00:00/PT6H", "G09.001": "2026-Q3"}
 BLOCK = 10
 
 
@@ -46,15 +48,15 @@ class Database:
         return sum(rows for name, rows in self.inserts if name == table)
 
 
-def judged(at: int) -> Judged:
+def judged(at: int, code: str = "G18.001", place: TP = PLACE) -> Judged:
     """Make the block that begins at an offset."""
     _, rules = bundled()
-    events = [event("G18.001", "01", "2026-11-22T00:00:00/PT6H", 1.0, revision=at + each) for each in range(BLOCK)]
-    block_ = block("g18", [b"G18.001"] * BLOCK, first_offset=at)
+    events = [event(code, "VN", PERIODS[code], 1.0, revision=at + each) for each in range(BLOCK)]
+    block_ = block(code[:3].lower(), [code.encode()] * BLOCK, first_offset=at)
     verdicts = rules.judge(block_, decoded(events))
     assert not verdicts.refused
     rows = observation_rows(block_, verdicts.accepted, rules.digest)
-    return Judged(PLACE, 1, block_, verdicts.accepted, [], rows, REJECTED.empty_table(), [], at, at + BLOCK)
+    return Judged(place, 1, block_, verdicts.accepted, [], rows, REJECTED.empty_table(), [], at, at + BLOCK)
 
 
 def scene(database: Database, play: Callable[[Aggregator, Flusher], Any], **settings: int) -> None:
@@ -101,6 +103,25 @@ def test_a_flush_stores_what_was_not_stored_ahead() -> None:
         await flusher.flush()
         assert [table for table, _ in database.inserts] == ["observations", "day_totals", "ledger"]
         assert database.count("observations") == 5 * BLOCK
+
+    scene(database, play)
+
+
+def test_a_flush_of_a_few_events_takes_the_partition_that_waits_longest() -> None:
+    database = Database()
+
+    async def play(aggregator: Aggregator, _: Flusher) -> None:
+        await aggregator.open(OTHER, 1, Start("g09", Position(*OTHER, 0, 0, 0, 0, "", "", 1), (), 0, {}))
+        await aggregator.fold(judged(0))
+        await aggregator.fold(judged(0, "G09.001", OTHER))
+        await aggregator.fold(judged(BLOCK))
+        first = await aggregator.take(BLOCK)
+        second = await aggregator.take(BLOCK)
+        assert first is not None
+        assert second is not None
+        assert [first.positions.keys(), second.positions.keys()] == [{PLACE}, {OTHER}]
+        assert first.events == 2 * BLOCK
+        assert aggregator.rows == 0
 
     scene(database, play)
 
