@@ -11,7 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 KIB = 1024
 LAG = re.compile(r'^gris_lag_events\{partition="(\d+)",topic="([^"]+)"\} (\S+)$', re.MULTILINE)
 JUDGE = "judge"  # the call whose stages are timed one by one
-PARTS = ("frame", "decode", "rules", "rows")
+CALLS = frozenset(
+    {
+        *(JUDGE, "fold", "reckon", "reckon_flipped", "report", "load", "load_year", "cells"),
+        *("observations", "rejected", "day_totals", "delete_totals", "ledger"),
+    }
+)
+"""What threads are called for; all else that tells of its CPU is a stage of judging."""
+OPENING = frozenset({"starts", "<lambda>"})
+"""What they are called for before the worker is ready, and once in five seconds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,9 +89,10 @@ def told(metrics: Iterable[str]) -> Told:
 
 def _apart(cpu: Mapping[str, float]) -> dict[str, float]:
     """Count nothing twice: the stages of judging are timed one by one, and what is between them is its rest."""
-    found = dict(cpu)
+    found = {work: seconds for work, seconds in cpu.items() if work not in OPENING}
     if JUDGE in found:
-        found[JUDGE] = max(found[JUDGE] - sum(found.get(part, 0.0) for part in PARTS), 0.0)
+        parts = sum(seconds for work, seconds in found.items() if work not in CALLS)
+        found[JUDGE] = max(found[JUDGE] - parts, 0.0)
     return found
 
 
