@@ -54,18 +54,19 @@ class Told:
     stages: dict[str, tuple[float, int]]
     cpu: dict[str, float]
     flushes: int
+    flush_seconds: float
     first_block: float | None
     last_flush: float | None
 
 
-def told(metrics: Iterable[str]) -> Told:
+def told(metrics: Iterable[str]) -> Told:  # noqa: C901 - a list of names
     """Read the metrics of all workers together."""
     seconds: dict[str, float] = {}
     calls: dict[str, int] = {}
     cpu: dict[str, float] = {}
     begun: list[float] = []
     ended: list[float] = []
-    flushes = 0
+    flushes, flush_seconds = 0, 0.0
     for text in metrics:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -81,10 +82,12 @@ def told(metrics: Iterable[str]) -> Told:
                         cpu[sample.labels["work"]] = cpu.get(sample.labels["work"], 0.0) + sample.value
                     case "gris_flush_seconds_count":
                         flushes += int(sample.value)
+                    case "gris_flush_seconds_sum":
+                        flush_seconds += sample.value
                     case "gris_ledger_written_timestamp_seconds":
                         ended.append(sample.value)
     stages = {stage: (round(seconds[stage], 3), calls[stage]) for stage in seconds}
-    return Told(stages, _apart(cpu), flushes, min(begun, default=None), max(ended, default=None))
+    return Told(stages, _apart(cpu), flushes, flush_seconds, min(begun, default=None), max(ended, default=None))
 
 
 def _apart(cpu: Mapping[str, float]) -> dict[str, float]:
