@@ -40,6 +40,16 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
+def _machine(said: Said) -> Iterator[Sequence[str]]:
+    machine = said["machine"]
+    if machine:
+        libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+        yield ("machine", "cores", "load before", "seed", "Python", "libraries")
+        what = f"{machine['system']}, {machine['architecture']}"
+        load, seed = str(machine["load_average_before"]), str(said["plan"]["seed"])
+        yield what, str(machine["cpus"]), load, seed, machine["python"], libraries
+
+
 def _throughput(said: Said) -> Iterator[Sequence[str]]:
     runs = [run for run in said["throughput"] if run["measures"]]
     if runs:
@@ -141,6 +151,7 @@ LONG = 5_000_000  # events: above them it is a long run
 QUICK = _of("week", LONG)
 Rows = Callable[[Said], Iterable[Sequence[str]]]
 TABLES: dict[str, Rows] = {
+    "machine": _when(QUICK, _machine),
     "throughput": _when(QUICK, _throughput),
     "stages": _when(QUICK, _stages),
     "floors": _floors,
