@@ -76,8 +76,8 @@ def bench(
         raise click.UsageError("The rivals read topics of one partition: add --only throughput, or leave --partitions.")
     if no_inserts and workload != "week":
         raise click.UsageError("Without inserts, buckets that leave memory cannot come back: --no-inserts needs week.")
-    runs = QUICK if workers is None and not no_inserts else ((workers or 1, not no_inserts),)
-    runs = tuple((count, inserts) for count, inserts in runs if inserts or workload == "week")
+    wanted = QUICK if workers is None and not no_inserts else ((workers or 1, not no_inserts),)
+    runs = tuple((count, inserts) for count, inserts in wanted if inserts or workload == "week")
     plan = Plan(
         parts, events, workload, seed, partitions, runs, rates or RATES, seconds, clients, crowds or (100, 1_000)
     )
