@@ -74,8 +74,10 @@ def bench(
     parts = only or PARTS
     if partitions > 1 and "rivals" in parts:
         raise click.UsageError("The rivals read topics of one partition: add --only throughput, or leave --partitions.")
-    one = workers is None and not no_inserts
-    runs = QUICK if one else ((workers or 1, not no_inserts),)
+    if no_inserts and workload != "week":
+        raise click.UsageError("Without inserts, buckets that leave memory cannot come back: --no-inserts needs week.")
+    wanted = QUICK if workers is None and not no_inserts else ((workers or 1, not no_inserts),)
+    runs = tuple((count, inserts) for count, inserts in wanted if inserts or workload == "week")
     plan = Plan(
         parts, events, workload, seed, partitions, runs, rates or RATES, seconds, clients, crowds or (100, 1_000)
     )

@@ -1,6 +1,6 @@
 """How long from an event's publishing until it is stored and until it is on the stream, at steady rates.
 
-Stored: the ledger's next offset has passed the event, as a client of ClickHouse sees it that looks every 10 ms. On the
+Stored: the ledger's next offset has passed the event, as a client of ClickHouse sees it that looks every 20 ms. On the
 stream: a client of the feed has read a line of the event's indicator and day with a version past its offset. Every
 event counts, not a sample; both are upper bounds by the pause between two looks.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.benchmark.catalogue import code_of
-from deploy.benchmark.probe import usage
+from deploy.benchmark.probe import Told, told, usage
 from deploy.benchmark.stack import Bench, Feed
 from deploy.benchmark.steady import Job, halves
 from deploy.benchmark.verdict import differences
@@ -24,12 +24,13 @@ from deploy.local.process import Service, poll
 from schemas.errors import Fatal
 
 WARM_UP = (1_000, 3)  # events a second, seconds
-LOOK_EVERY = 0.01
+LOOK_EVERY = 0.02
 AHEAD = 3.0  # seconds a publisher gets to start
 A_PUBLISHER = 12_000  # events a second that one is asked for at most
 STANDSTILL = 60.0
 STORED = "SELECT toString(topic), sum(next_offset) FROM ledger FINAL GROUP BY topic"
 PERCENTS = (50, 90, 99)
+FLUSHING = ("totals", "report", "observations", "rejected_events", "day_totals", "announce")
 
 Tell = Callable[[str, int], None]
 Floats = npt.NDArray[np.float64]
@@ -53,9 +54,11 @@ class Percentiles:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Latency:
-    """At ``rate`` events a second for ``seconds``, while ``clients`` hear the stream; CPUs as shares of one core.
+    """At ``rate`` events a second for ``seconds``, while ``clients`` hear the stream.
 
-    ``reached`` is the rate that the publishers kept; where it is below the one asked for, they were the limit.
+    ``reached`` is the rate that the publishers kept; where it is below the one asked for, they were the limit. ``cpu``:
+    shares of one core by process; what is left of the cores was somebody else's. ``flush_ms``: how long a flush took,
+    and of it each of its stages, on average.
     """
 
     rate: int
@@ -65,8 +68,8 @@ class Latency:
     clients: int
     stored: Percentiles
     on_stream: Percentiles
-    worker_cpu: float
-    feed_cpu: float
+    cpu: dict[str, float]
+    flush_ms: dict[str, float]
     publishers: int
 
 
@@ -129,8 +132,8 @@ class _Phase:
     rate: int
     events: dict[str, npt.NDArray[np.generic]]
     looks: list[tuple[float, dict[str, int]]]  # when, next offset by topic
-    worker_cpu: float
-    feed_cpu: float
+    cpu: dict[str, float]
+    flush_ms: dict[str, float]
     publishers: int
 
     def latency(self, seen: dict[tuple[str, int], tuple[Floats, npt.NDArray[np.int64]]], clients: int) -> Latency:
@@ -144,8 +147,8 @@ class _Phase:
             clients,
             Percentiles.of(self._stored() - sent),
             self._on_stream(seen),
-            round(self.worker_cpu, 3),
-            round(self.feed_cpu, 3),
+            self.cpu | {"publishers": round(float(self.events["cpu"].sum() / took), 3)},
+            self.flush_ms,
             self.publishers,
         )
 
@@ -184,32 +187,48 @@ def _phase(bench: Bench, feed: Feed, workload: Workload, phases: Sequence[int], 
     services, answers = [], []
     for number, agencies in enumerate(halves(publishers)):
         name = f"steady-{len(phases)}-{number}"
-        told, answer = bench.settings.data / f"{name}.job", bench.settings.data / f"{name}.answer"
+        job_file, answer = bench.settings.data / f"{name}.job", bench.settings.data / f"{name}.answer"
         share = rate / publishers
         job = Job(bench.settings.kafka, workload.events, workload.seed, tuple(phases), agencies, share, start)
-        told.write_text(json.dumps(dataclasses.asdict(job)))
+        job_file.write_text(json.dumps(dataclasses.asdict(job)))
         service = Service(name, bench.settings.data)
-        service.start([sys.executable, "-P", "-m", "deploy.benchmark.steady", str(told), str(answer)])
+        service.start([sys.executable, "-P", "-m", "deploy.benchmark.steady", str(job_file), str(answer)])
         services.append(service)
         answers.append(answer)
     poll(lambda: time.time() >= start, AHEAD + 1, 0.01)
-    worker = bench.workers[0].pid
-    before = usage(worker), usage(feed.pid)
+    pids = {"worker": bench.workers[0].pid, "feed": feed.pid}
+    for name in ("clickhouse", "kafka"):
+        pids[name] = Service(name, bench.settings.data).pid() or 0
+    before, flushed = _spent(pids), told([bench.workers[0].metrics()])
     began = time.monotonic()
     looks = _watch(bench, workload, services, tell)
-    after = usage(worker), usage(feed.pid)
     took = time.monotonic() - began
-    shares = [
-        0.0 if one is None or other is None else (other.cpu_seconds - one.cpu_seconds) / took
-        for one, other in zip(before, after, strict=True)
-    ]
+    after = _spent(pids)
+    cpu = {name: round((after[name] - before[name]) / took, 3) for name in pids}
+    flush_ms = _flush_ms(flushed, told([bench.workers[0].metrics()]))
     for service, answer in zip(services, answers, strict=True):
         poll(lambda service=service: service.pid() is None, STANDSTILL)  # type: ignore[misc]
         if not answer.exists():
             raise Fatal(f"A publisher failed; its log ends with:\n{service.log_tail()}")
     parts = [np.load(answer) for answer in answers]
     events = {name: np.concatenate([part[name] for part in parts]) for name in parts[0].files}
-    return _Phase(rate, events, looks, shares[0], shares[1], publishers)
+    return _Phase(rate, events, looks, cpu, flush_ms, publishers)
+
+
+def _spent(pids: dict[str, int]) -> dict[str, float]:
+    used = {name: usage(pid) for name, pid in pids.items()}
+    return {name: 0.0 if one is None else one.cpu_seconds for name, one in used.items()}
+
+
+def _flush_ms(before: Told, after: Told) -> dict[str, float]:
+    """Give what a flush took between two looks, and each of its stages."""
+    flushes = after.flushes - before.flushes
+    if not flushes:
+        return {}
+    taken = {stage: after.stages[stage][0] - before.stages.get(stage, (0.0, 0))[0] for stage in after.stages}
+    stages = {stage: taken[stage] for stage in FLUSHING if stage in taken}
+    whole = {"flush": after.flush_seconds - before.flush_seconds}
+    return {stage: round(seconds / flushes * 1000, 1) for stage, seconds in (whole | stages).items()}
 
 
 def _watch(

@@ -1,5 +1,6 @@
 """The tables of the page on performance, written from what `gris bench --json` wrote: no figure is typed by hand."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,16 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def _machine(said: Said) -> Iterator[Sequence[str]]:
+    machine = said["machine"]
+    if machine:
+        libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+        yield ("machine", "cores", "load before", "seed", "Python", "libraries")
+        what = f"{machine['system']}, {machine['architecture']}"
+        load, seed = str(machine["load_average_before"]), str(said["plan"]["seed"])
+        yield what, str(machine["cpus"]), load, seed, machine["python"], libraries
 
 
 def _throughput(said: Said) -> Iterator[Sequence[str]]:
@@ -95,11 +106,13 @@ def _latency(said: Said) -> Iterator[Sequence[str]]:
     rates = (said["latency"] or {}).get("rates", ())
     if rates:
         percents = [f"{to}, {name}" for to in ("stored", "SSE") for name in ("p50", "p90", "p99", "max")]
-        yield ("events/s", *percents, "worker", "feed", "SSE clients")
+        yield ("events/s", *percents, "a flush", "worker", "feed", "ClickHouse", "SSE clients")
     for one in rates:
         times = [f"{one[to][name]:,.0f} ms" for to in ("stored", "on_stream") for name in ("p50", "p90", "p99", "max")]
         asked = f"{one['rate']:,}" + ("" if one["reached"] >= 0.98 * one["rate"] else f" (kept {one['reached']:,.0f})")
-        yield asked, *times, f"{one['worker_cpu']:.0%}", f"{one['feed_cpu']:.0%}", f"{one['clients']:,}"
+        shares = [f"{one['cpu'][name]:.0%}" if name in one["cpu"] else "" for name in ("worker", "feed", "clickhouse")]
+        flush = f"{one['flush_ms']['flush']:.0f} ms" if one["flush_ms"] else ""
+        yield asked, *times, flush, *shares, f"{one['clients']:,}"
 
 
 def _restart(said: Said) -> Iterator[Sequence[str]]:
@@ -126,15 +139,27 @@ def _fan_out(said: Said) -> Iterator[Sequence[str]]:
             yield f"{fan['clients']:,}", *(f"{fan[name]:,.0f} ms" for name in ("first_ms", "last_ms", "spread_ms"))
 
 
-TABLES: dict[str, Callable[[Said], Iterable[Sequence[str]]]] = {
-    "throughput": _throughput,
-    "stages": _stages,
+def _of(shape: str, most: float, least: int = 0) -> Callable[[Said], bool]:
+    return lambda said: said["plan"]["shape"] == shape and least < said["plan"]["events"] <= most
+
+
+def _when(fits: Callable[[Said], bool], rows: Callable[[Said], Iterable[Sequence[str]]]) -> "Rows":
+    return lambda said: rows(said) if fits(said) else ()
+
+
+LONG = 5_000_000  # events: above them it is a long run
+QUICK = _of("week", LONG)
+Rows = Callable[[Said], Iterable[Sequence[str]]]
+TABLES: dict[str, Rows] = {
+    "machine": _when(QUICK, _machine),
+    "throughput": _when(QUICK, _throughput),
+    "stages": _when(QUICK, _stages),
     "floors": _floors,
-    "rivals": _rivals,
+    "rivals": _when(QUICK, _rivals),
     "latency": _latency,
     "restart": _restart,
     "feed": _feed,
     "fan_out": _fan_out,
-    "shuffled": lambda said: _throughput(said) if said["plan"]["shape"] == "shuffled" else (),
-    "long": lambda said: _throughput(said) if said["plan"]["events"] > 5_000_000 else (),  # noqa: PLR2004
+    "shuffled": _when(_of("shuffled", math.inf), _throughput),
+    "long": _when(_of("week", math.inf, LONG), _throughput),
 }

@@ -11,7 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 KIB = 1024
 LAG = re.compile(r'^gris_lag_events\{partition="(\d+)",topic="([^"]+)"\} (\S+)$', re.MULTILINE)
 JUDGE = "judge"  # the call whose stages are timed one by one
-PARTS = ("frame", "decode", "rules", "rows")
+CALLS = frozenset(
+    {
+        *(JUDGE, "fold", "reckon", "reckon_flipped", "report", "load", "load_year", "cells"),
+        *("observations", "rejected", "day_totals", "delete_totals", "ledger"),
+    }
+)
+"""What threads are called for; all else that tells of its CPU is a stage of judging."""
+OPENING = frozenset({"starts", "<lambda>"})
+"""What they are called for before the worker is ready, and once in five seconds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,18 +54,19 @@ class Told:
     stages: dict[str, tuple[float, int]]
     cpu: dict[str, float]
     flushes: int
+    flush_seconds: float
     first_block: float | None
     last_flush: float | None
 
 
-def told(metrics: Iterable[str]) -> Told:
+def told(metrics: Iterable[str]) -> Told:  # noqa: C901 - a list of names
     """Read the metrics of all workers together."""
     seconds: dict[str, float] = {}
     calls: dict[str, int] = {}
     cpu: dict[str, float] = {}
     begun: list[float] = []
     ended: list[float] = []
-    flushes = 0
+    flushes, flush_seconds = 0, 0.0
     for text in metrics:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -73,17 +82,20 @@ def told(metrics: Iterable[str]) -> Told:
                         cpu[sample.labels["work"]] = cpu.get(sample.labels["work"], 0.0) + sample.value
                     case "gris_flush_seconds_count":
                         flushes += int(sample.value)
+                    case "gris_flush_seconds_sum":
+                        flush_seconds += sample.value
                     case "gris_ledger_written_timestamp_seconds":
                         ended.append(sample.value)
     stages = {stage: (round(seconds[stage], 3), calls[stage]) for stage in seconds}
-    return Told(stages, _apart(cpu), flushes, min(begun, default=None), max(ended, default=None))
+    return Told(stages, _apart(cpu), flushes, flush_seconds, min(begun, default=None), max(ended, default=None))
 
 
 def _apart(cpu: Mapping[str, float]) -> dict[str, float]:
     """Count nothing twice: the stages of judging are timed one by one, and what is between them is its rest."""
-    found = dict(cpu)
+    found = {work: seconds for work, seconds in cpu.items() if work not in OPENING}
     if JUDGE in found:
-        found[JUDGE] = max(found[JUDGE] - sum(found.get(part, 0.0) for part in PARTS), 0.0)
+        parts = sum(seconds for work, seconds in found.items() if work not in CALLS)
+        found[JUDGE] = max(found[JUDGE] - parts, 0.0)
     return found
 
 

@@ -18,6 +18,7 @@ from deploy.benchmark.workload import Workload
 
 PARTS = ("throughput", "rivals", "floors", "restart", "latency", "feed")
 PUBLISHED = frozenset(PARTS[:4])  # those that work on what was published before
+REQUEST_SECONDS = 5.0  # of each kind of request, or as long as a rate where that is shorter
 QUICK = ((1, True), (2, True), (2, False))  # workers, inserts
 
 Tell = Callable[[str, int], None]  # what is being done, and how many events of it are done
@@ -132,6 +133,6 @@ def _live(bench: Bench, plan: Plan, report: Report, tell: Tell) -> None:
         if "latency" in plan.parts or found.wrong:
             report.latency = found
         if "feed" in plan.parts:
-            report.feed = feed_load(bench, feed, plan.crowds, 5.0, tell)
+            report.feed = feed_load(bench, feed, plan.crowds, min(plan.rate_seconds, REQUEST_SECONDS), tell)
     finally:
         feed.service.stop()

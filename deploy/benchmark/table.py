@@ -86,7 +86,7 @@ def _run(run: Run) -> Iterator[Row]:
         "first block to last row; totals right",
     )
     if found.cpu_us_per_event is not None:
-        slices = ", ".join(f"{one:.2f}" for one in found.cpu_slices)
+        slices = ", ".join(f"{one:.2f}" for one in found.cpu_slices) or "too few flushes to tell"
         yield "worker CPU", f"{found.cpu_us_per_event:.2f} µs/event", f"by fifths of the run: {slices}"
     for work, spent in found.cpu_stages.items():
         yield f"  {work}", f"{spent:.2f} µs/event", ""
@@ -130,9 +130,14 @@ def _restart(restart: Restarts) -> Iterator[Row]:
 def _latency(latencies: Latencies) -> Iterator[Row]:
     for one in latencies.rates:
         kept = "" if one.reached >= 0.98 * one.rate else f" (the publishers kept {one.reached:,.0f}/s)"
-        cpu = f"worker {one.worker_cpu:.0%}, feed {one.feed_cpu:.0%} of a core, {one.clients} SSE clients"
         yield f"at {one.rate:,}/s to stored", f"p99 {one.stored.p99:,.0f} ms", f"{_each(one.stored)}{kept}"
-        yield f"at {one.rate:,}/s to SSE", f"p99 {one.on_stream.p99:,.0f} ms", f"{_each(one.on_stream)}; {cpu}"
+        yield (
+            f"at {one.rate:,}/s to SSE",
+            f"p99 {one.on_stream.p99:,.0f} ms",
+            f"{_each(one.on_stream)}; {one.clients} clients",
+        )
+        yield "  CPU, of one core", "", ", ".join(f"{name} {share:.0%}" for name, share in one.cpu.items())
+        yield "  of which a flush is made", "", ", ".join(f"{name} {ms:.0f} ms" for name, ms in one.flush_ms.items())
 
 
 def _each(found: Percentiles) -> str:

@@ -26,6 +26,7 @@ from schemas.errors import Fatal
 
 STANDSTILL = 15.0  # seconds without a row after which it is done, whatever is missing
 LOOK_EVERY = 0.05
+FOREIGN = '{"type": "record", "name": "Foreign", "fields": [{"name": "nothing", "type": "null"}]}'
 
 TABLES = """
 CREATE TABLE queue (
@@ -35,7 +36,8 @@ CREATE TABLE queue (
 ) ENGINE = Kafka SETTINGS kafka_broker_list = '{kafka}', kafka_topic_list = '{topics}', kafka_format = 'AvroConfluent',
     kafka_group_name = 'gris-bench-clickhouse', kafka_handle_error_mode = 'stream', kafka_max_block_size = 262144,
     kafka_poll_max_batch_size = 65536, kafka_flush_interval_ms = 500, kafka_num_consumers = 2,
-    kafka_thread_per_consumer = 1;
+    kafka_thread_per_consumer = 1,
+    format_avro_schema_registry_url = '{registry}';
 CREATE TABLE observations (
     indicator LowCardinality(String), area LowCardinality(String), breakdown LowCardinality(String),
     time_period LowCardinality(String), bucket Date, value Nullable(Decimal(18, 4)), base Nullable(Decimal(18, 4)),
@@ -141,9 +143,8 @@ def work(job: Job) -> Answer:
     with tempfile.TemporaryDirectory(prefix="gris-bench-engine-") as folder, _registry() as registry:
         engine = Engine(folder)
         engine.run("CREATE DATABASE IF NOT EXISTS bench; USE bench")
-        engine.run(f"SET format_avro_schema_registry_url = '{registry}'")
         engine.run("SET output_format_json_quote_64bit_integers = 0")
-        engine.run(TABLES.format(kafka=job.kafka, topics=",".join(job.upto)))
+        engine.run(TABLES.format(kafka=job.kafka, topics=",".join(job.upto), registry=registry))
         clock = Clock()
         engine.run(VIEWS.format(**known))
         last = _wait(engine, job.accepted)
@@ -200,9 +201,10 @@ def _registry() -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = self.path == "/schemas/ids/1"
-            body = json.dumps({"schema": schema} if found else {"error_code": 40403}).encode()
-            self.send_response(HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
+            # An id that does not exist is asked for again with every record that bears it: a schema that fits nothing
+            # is remembered, and refuses them as well.
+            body = json.dumps({"schema": schema if self.path == "/schemas/ids/1" else FOREIGN}).encode()
+            self.send_response(HTTPStatus.OK)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -27,6 +27,11 @@ class Job:
     upto: Mapping[str, int]
     accepted: int  # how many of all must be: a rival that cannot count what it drops knows by it that it is done
 
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read what is to be done."""
+        return cls(**json.loads(file.read_text()))
+
     @property
     def events(self) -> int:
         """How many records that is."""
@@ -68,7 +73,11 @@ class Clock:
 def main(work: Callable[[Job], Answer]) -> None:
     """Do the job that the first argument names, and write the answer where the second says."""
     told, answers = map(Path, sys.argv[1:3])
-    answer = work(Job(**json.loads(told.read_text())))
-    staged = answers.with_suffix(".new")
+    write(work(Job.read(told)), answers)
+
+
+def write(answer: Answer, file: Path) -> None:
+    """Write an answer, whole or not at all."""
+    staged = file.with_suffix(".new")
     staged.write_text(json.dumps(dataclasses.asdict(answer)))
-    staged.replace(answers)
+    staged.replace(file)
