@@ -32,7 +32,8 @@ from streams.metrics import Metrics
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged, Validator
-from tests.support.inline_worker import Announced, Record
+from tests.support.batches import Said, batch, fetched
+from tests.support.inline_worker import Announced
 from tests.support.judging import SCHEMA_IDS
 from tests.support.small_catalogue import FIGURES, write_catalogue
 from tests.support.wire import Event, event, frame
@@ -126,15 +127,13 @@ class Rig:
 
     def judged(self, events: Sequence[Event], size: int, *, first: int) -> list[Judged]:
         """Judge events from the offset ``first`` on, as blocks of ``size`` records of one partition."""
-        records = [Record(at, CODE.encode(), frame(one)) for at, one in enumerate(events, first)]
+        said = [Said(at, CODE.encode(), frame(one)) for at, one in enumerate(events)]
+        batches, end = fetched(batch(first, said), first)
         codec = EventCodec(BundledSchemas())
-        validator = Validator(self.rules, codec, {PLACE.topic: 1}, self.threads, Health(), Metrics())
+        validator = Validator(self.rules, codec, {PLACE.topic: 1}, size, self.threads, Health(), Metrics())
 
         async def all_of_them() -> list[Judged]:
-            return [
-                await validator.judge(Fetched(PLACE, 1, records[at : at + size], first + at, first + len(records)))
-                for at in range(0, len(records), size)
-            ]
+            return [judged async for judged in validator.judge(Fetched(PLACE, 1, batches, first, end, end))]
 
         return asyncio.run(all_of_them())
 

@@ -56,7 +56,7 @@ def judged(at: int, code: str = "G18.001", place: TP = PLACE) -> Judged:
     verdicts = rules.judge(block_, decoded(events))
     assert not verdicts.refused
     rows = observation_rows(block_, verdicts.accepted, rules.digest)
-    return Judged(place, 1, block_, verdicts.accepted, [], rows, REJECTED.empty_table(), [], at, at + BLOCK)
+    return Judged(place, 1, block_, verdicts.accepted, [], rows, REJECTED.empty_table(), [], at, at + BLOCK, at + BLOCK)
 
 
 def scene(database: Database, play: Callable[[Aggregator, Flusher], Any], **settings: int) -> None:
