@@ -48,7 +48,7 @@ def run(folder: Path, seconds: float, rate: float, tell: Tell) -> Outage:
         for _ in range(WORKERS):
             rig.add_worker()
         rig.wait_ready()
-        publishing = Publishing(workload, rig.broker.bootstrap, rate)
+        publishing = Publishing(workload, rig.broker.bootstrap, rate, fast=True)
         publishing.start()
         try:
             found = _outage(rig, publishing, seconds, rate, tell)

@@ -33,7 +33,12 @@ OWNERS = {
     "fastavro": ("schemas.codec", "deploy.benchmark.floors", "deploy.benchmark.rivals.one_by_one"),
     "chdb": ("deploy.local.clickhouse",),
     "openpyxl": ("producers.files",),
-    "confluent_kafka": ("deploy.benchmark.publish", "deploy.benchmark.log", "deploy.benchmark.rivals.bare_loop"),
+    "confluent_kafka": (
+        "deploy.benchmark.publish",
+        "deploy.benchmark.log",
+        "deploy.benchmark.rivals.bare_loop",
+        "deploy.faults.publishing",
+    ),
 }
 FAMILIES = ("schemas.codec",)  # an owner whose further modules bear its name: codec.py, codec_reference.py
 
