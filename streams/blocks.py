@@ -225,6 +225,9 @@ class Consumer(driver.Consumer):
             follows = self._delivered[tp]
             self._delivered[tp] = batch.goes_on
             end = self.highwater(tp) or batch.goes_on
+            # By it, Faust drops messages that it takes to be read already. It would drop the first of an opening when
+            # one of a former opening, further on, was only taken by an agent after that one was opened.
+            self._read_offset.pop(tp, None)
             yield (
                 tp,
                 ConsumerMessage(
@@ -243,7 +246,6 @@ class Consumer(driver.Consumer):
                     generation_id=self.app.consumer_generation_id,
                 ),
             )
-            self._read_offset[tp] = batch.goes_on - 1
 
     async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""

@@ -16,7 +16,8 @@ class WorkerSettings(Settings):
     ``worker_id`` is the static member of the consumer group: a restarted worker of the same name has its partitions
     back at once. ``flush_ms`` is the pause between flushes near the head of the log; far behind it a flush waits for
     ``replay_flush_ms`` or ``flush_rows``, whichever comes first. ``fetch_bytes`` bounds what one fetch brings of a
-    partition (compressed), ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for further events.
+    partition (compressed), ``block_events`` what is judged at once, ``cube_bytes`` the memory of buckets kept for
+    further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were
     refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
 

@@ -37,6 +37,8 @@ class Reading:
     app: faust.App
     tp: TP
     blocks: list[Fetched] = dataclasses.field(default_factory=list)
+    taking: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    """Set unless the agent is to take no blocks."""
 
     @property
     def consumer(self) -> Consumer:
@@ -72,9 +74,11 @@ async def reading(kafka: Broker, topic: str) -> AsyncIterator[Reading]:
         web_enabled=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
+        stream_buffer_maxsize=1,
         consumer_auto_offset_reset="none",
     )
     found = Reading(app, TP(topic, 0))
+    found.taking.set()
     assigned = asyncio.Event()
 
     async def fail(fatal: Fatal) -> None:
@@ -86,6 +90,7 @@ async def reading(kafka: Broker, topic: str) -> AsyncIterator[Reading]:
     @app.agent(app.topic(topic, key_type=bytes, value_type=None, value_serializer=Blocks(), acks=False))
     async def keep(blocks: Any) -> None:
         async for block in blocks:
+            await found.taking.wait()
             found.blocks.append(block)
 
     await app.start()
@@ -131,5 +136,24 @@ def test_a_fetch_that_nobody_waits_for_any_more_takes_no_record_away(kafka: Brok
                 publish(kafka, "abandoned")
                 await until(lambda round_=round_: len(found.offsets(opening)) >= round_ * RECORDS, "all records")  # type: ignore[misc]
                 assert found.offsets(opening) == list(range(round_ * RECORDS))
+
+    asyncio.run(scene())
+
+
+def test_blocks_of_a_former_opening_that_were_taken_late_take_none_of_the_next_away(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "late") as found:
+            publish(kafka, "late")
+            first = await found.open(0)
+            await until(lambda: len(found.offsets(first)) == RECORDS, "the first opening")
+            found.taking.clear()
+            for _ in range(5):  # more than the agent and what lies before it can hold: the transport has to wait
+                publish(kafka, "late")
+                await asyncio.sleep(0.2)
+            found.consumer.shut()
+            second = await found.open(0)
+            found.taking.set()
+            await until(lambda: len(found.offsets(second)) >= 6 * RECORDS, "all records once more")
+            assert found.offsets(second) == list(range(6 * RECORDS))
 
     asyncio.run(scene())
