@@ -232,6 +232,9 @@ class Consumer(driver.Consumer):
             self._delivered[tp] = batch.goes_on
             stable = self._thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001
             end = self._readable(tp, stable or batch.goes_on)
+            # By it, Faust drops messages that it takes to be read already. It would drop the first of an opening when
+            # one of a former opening, further on, was only taken by an agent after that one was opened.
+            self._read_offset.pop(tp, None)
             yield (
                 tp,
                 ConsumerMessage(
@@ -250,7 +253,6 @@ class Consumer(driver.Consumer):
                     generation_id=self.app.consumer_generation_id,
                 ),
             )
-            self._read_offset[tp] = batch.goes_on - 1
 
     async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""
