@@ -83,6 +83,7 @@ def feed_load(bench: Bench, feed: Feed, clients: Sequence[int], seconds: float, 
         for what, path, headers, status in (
             ("report of a day, VN only", NATIONAL, {}, 200),
             ("report of a day, all areas", WHOLE, {}, 200),
+            ("the same, as gzip", WHOLE, {"Accept-Encoding": "gzip"}, 200),
             ("the same, unchanged since (304)", WHOLE, {"If-None-Match": tag}, 304),
         ):
             tell(what, 0)

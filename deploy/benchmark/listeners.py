@@ -1,6 +1,6 @@
 """Many clients of the feed's stream in one process. ``python -m deploy.benchmark.listeners PORT COUNT ALL ANSWER``.
 
-The first client reads what it is told; the others take it and look only for ids, and only if ALL is 1. It says "ready"
+The first client reads what it is told; the others only take it, or, if ALL is 1, look for ids. It says "ready"
 once every client has its headers, runs until SIGTERM, and writes what came when: lines of JSON.
 """
 
@@ -13,43 +13,52 @@ import signal
 import socket
 import sys
 import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK
 
-REQUEST = b"GET /v1/daily/stream HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+# Deflated, as browsers ask for it.
+REQUEST = (
+    b"GET /v1/daily/stream HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nAccept-Encoding: deflate\r\n\r\n"
+)
 AT_ONCE = 1 << 20
-ID = re.compile(rb"id: (\d+)\n")
+ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 END = b"\n\n"
+HEAD_END = b"\r\n\r\n"
 CHUNK_END = b"\r\n"
+DEFLATED = b"\r\ncontent-encoding: deflate\r\n"
 
 
 class Reader:
-    """Takes the body of a chunked answer apart into events."""
+    """Takes the body of a chunked answer apart into events, deflated or not."""
 
     def __init__(self) -> None:
         self._raw = bytearray()
-        self._body = bytearray()
+        self._body = b""
         self._begun = False
+        self._inflate: Callable[[bytes], bytes] = bytes
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; give the events that are complete."""
         self._raw += data
         if not self._begun:
-            at = self._raw.find(b"\r\n\r\n")
+            at = self._raw.find(HEAD_END)
             if at < 0:
                 return []
-            del self._raw[: at + 4]
+            if DEFLATED in bytes(self._raw[: at + 2]).lower():
+                self._inflate = zlib.decompressobj().decompress
+            del self._raw[: at + len(HEAD_END)]
             self._begun = True
         while (at := self._raw.find(CHUNK_END)) >= 0:
             size = int(self._raw[:at], 16)
             if len(self._raw) < at + size + 2 * len(CHUNK_END):
                 break
-            self._body += self._raw[at + 2 : at + 2 + size]
+            self._body += self._inflate(bytes(self._raw[at + 2 : at + 2 + size]))
             del self._raw[: at + size + 4]
-        *whole, rest = self._body.split(END)
-        self._body = bytearray(rest)
-        return [bytes(event) for event in whole]
+        *whole, self._body = self._body.split(END)
+        return whole
 
 
 def main(port: int, count: int, every: bool, answers: Path) -> None:
@@ -70,8 +79,7 @@ def main(port: int, count: int, every: bool, answers: Path) -> None:
         client.sendall(REQUEST)
         client.setblocking(False)
         watching.register(client, selectors.EVENT_READ, (number, client))
-    first = Reader()
-    rests = [b""] * count  # of lines that did not come whole
+    readers = [Reader() for _ in range(count if every else 1)]
     heard: list[tuple[float, int, str, str, int]] = []  # when, client, indicator, bucket, version
     ids: list[tuple[float, int, int]] = []  # when, client, id
     taken = 0
@@ -84,16 +92,14 @@ def main(port: int, count: int, every: bool, answers: Path) -> None:
                 taken += len(data)
                 if not data:
                     raise SystemExit(f"client {number} of the stream was cut off")
-                if number in waiting:
-                    waiting.discard(number)
-                    if not waiting:
-                        print("ready", flush=True)
+                if waiting and waiting <= {number}:
+                    print("ready", flush=True)
+                waiting.discard(number)
+                events = readers[number].feed(data) if number < len(readers) else []
                 if every:
-                    lines = rests[number] + data
-                    ids += [(now, number, int(found)) for found in ID.findall(lines)]
-                    rests[number] = lines[lines.rfind(b"\n") + 1 :]
+                    ids += [(now, number, int(found[1])) for found in map(ID.search, events) if found]
                 if number == 0:
-                    heard += [(now, 0, *line) for line in map(_line, first.feed(data)) if line is not None]
+                    heard += [(now, 0, *line) for line in map(_line, events) if line is not None]
     used = resource.getrusage(resource.RUSAGE_SELF)
     staged = answers.with_suffix(".new")
     staged.write_text(
