@@ -10,9 +10,9 @@ from streams.aggregate import Aggregator, Batch
 take = Aggregator.take
 
 
-async def take_and_vouch(aggregator: Aggregator) -> Batch | None:
+async def take_and_vouch(aggregator: Aggregator, most: int | None = None) -> Batch | None:
     """Take a batch for a flush, and say at once that it is stored."""
-    batch = await take(aggregator)
+    batch = await take(aggregator, most)
     if batch is not None:
         ledger = Writer(aggregator._client).ledger
         await aggregator._threads.database(ledger, list(batch.positions.values()))
