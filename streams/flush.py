@@ -27,7 +27,9 @@ TICK_SECONDS = 0.5
 PATIENCE = 6
 """In a replay, events wait for so many times what the last flush took."""
 SHARES = 16
-"""A flush takes this part of what may wait, and at least a partition: its totals are in memory until they are out."""
+"""A flush takes this part of what may wait, and at least a partition: its totals are in memory until they are out.
+
+It does not take less than may be held: that is little enough."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,7 @@ class Flusher:
         while True:
             await self._due()
             try:
-                await self.flush(self._settings.flush_rows // SHARES)
+                await self.flush(max(self._settings.flush_rows // SHARES, self._settings.held_rows))
             except Fenced as fenced:
                 log.warning("fenced", what=str(fenced), remedy="partitions are opened anew from the ledger")
                 if self.on_fenced is not None:

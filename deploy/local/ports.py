@@ -10,13 +10,13 @@ LOWEST, EPHEMERAL = 12_000, 32_768  # where Linux begins to number outgoing conn
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
-def free_port() -> int:
-    """Answer a port that nobody listens on at this moment.
+def free_port(lowest: int = LOWEST, highest: int = EPHEMERAL) -> int:
+    """Answer a port from ``lowest`` up to ``highest`` (exclusive) that nobody listens on at this moment.
 
     None of those that the system gives to outgoing connections: one of these would be gone again in no time.
     """
     while True:
-        port = LOWEST + secrets.randbelow(EPHEMERAL - LOWEST)
+        port = lowest + secrets.randbelow(highest - lowest)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port

@@ -54,7 +54,7 @@ class Judges:
 def test_every_step_of_a_flush_may_be_the_last_one_under_its_rules(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "catalogue")
     with running_stack(tmp_path, catalogue) as stack:
-        workload = Workload(EVENTS, days=6, spoiled=0)
+        workload = Workload(EVENTS, days=60, spoiled=0)
         publish(workload, stack.bootstrap)
         judges = Judges(stack, catalogue)
         judges.change(SHARES[0])

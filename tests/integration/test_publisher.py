@@ -25,6 +25,7 @@ from schemas.errors import Fatal, Retry
 from schemas.partition import partition_for
 from schemas.period import LOCAL
 from schemas.registry import BundledSchemas
+from schemas.spans import Spans
 from schemas.topics import EVENTS, TopicSpec, event_topic, specs
 from tests.support.kafka import running_kafka
 
@@ -136,7 +137,7 @@ def with_topics(kafka_bootstrap: str) -> str:
 
 def published(bootstrap: str, agency: str) -> list[dict[str, object]]:
     values = [value for _, _, value in records(bootstrap, event_topic(agency), 1)]
-    decoded = EventCodec(BundledSchemas()).decode(values)
+    decoded = EventCodec(BundledSchemas()).decode(Spans.of(values))
     assert decoded.refused == []
     return decoded.batch.to_pylist()
 
