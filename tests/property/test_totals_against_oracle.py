@@ -106,21 +106,23 @@ def test_totals_lines_and_flags_are_the_oracles_whatever_happens(
         folded += [one for one in said[at : at + size] if one.offset not in refused]
         at += size
         then = data.draw(st.sampled_from(["go on", "flush", "flush", "evict", "restart", "die", "die, change rules"]))
-        if then.startswith("die") and crashes < 3 and partition.due:
-            # Totals and lines are out, the ledger is not written: the tail is judged again, perhaps by other rules.
-            crashes += 1
-            store.write(partition, partition.position.next_offset)
-            if then == "die, change rules":
-                tail = data.draw(st.sets(st.sampled_from(range(flushed, len(said)))), label="refused")
-                refused = {offset for offset in refused if offset < flushed} | tail
-            at, folded = flushed, []
-            partition = opened(catalogue, agency, store, flushed)
-        elif (then != "go on" or at >= len(said)) and partition.due:
-            flushed = partition.position.next_offset
-            store.write(partition, flushed)
-            store.said += folded
-            partition.stored_up_to(flushed, {parse(one.time_period).day for one in folded})
-            folded = []
+        if (then != "go on" or at >= len(said)) and partition.due:
+            reached = partition.position.next_offset
+            store.write(partition, reached)
+            # Where a lost flush left no total at all, nothing tells which version its empty lines had: a known limit.
+            if then.startswith("die") and crashes < 3 and store.behind(flushed):
+                # Totals and lines are out, the ledger is not written: the tail is judged again, perhaps by other rules.
+                crashes += 1
+                if then == "die, change rules":
+                    tail = data.draw(st.sets(st.sampled_from(range(flushed, len(said)))), label="refused")
+                    refused = {offset for offset in refused if offset < flushed} | tail
+                at, folded = flushed, []
+                partition = opened(catalogue, agency, store, flushed)
+            else:
+                flushed = reached
+                store.said += folded
+                partition.stored_up_to(flushed, {parse(one.time_period).day for one in folded})
+                folded = []
         if then == "evict":
             for cube in partition.evictable():
                 partition.evict(cube)
