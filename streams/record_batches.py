@@ -24,7 +24,7 @@ from streams.fetches import CURRENT_FORMAT, HEADER, RawBatch
 from streams.one_by_one import BROKEN, one_by_one
 from streams.record_starts import WIDE, Stretch, check_length, read_varint, record_stretches
 
-PIECE_BYTES = 32 << 20
+PIECE_BYTES = 16 << 20
 USUAL_RATIO = 32  # of a body to its compressed form: room for so much is made at first
 SMALLEST_ROOM = 1 << 16
 GROWTH = 8

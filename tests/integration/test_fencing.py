@@ -8,7 +8,8 @@ import pytest
 from faust.types import TP
 
 from deploy import topics as broker
-from schemas.topics import DAILY, LINES, REJECTED, TopicSpec
+from schemas.catalogue import load
+from schemas.topics import specs
 from streams.announce import Announcer, Fenced, Messages
 from streams.report import Line
 from tests.support.wait import wait_for
@@ -31,7 +32,7 @@ class Slow:
 
 @pytest.fixture(autouse=True)
 def _topics(kafka_bootstrap: str) -> None:
-    broker.ensure(kafka_bootstrap, [TopicSpec(REJECTED, 1, {}), TopicSpec(DAILY, 1, LINES)])
+    broker.ensure(kafka_bootstrap, specs(load()))
 
 
 def sent_after_another(bootstrap: str, messages: Any) -> None:
