@@ -29,10 +29,28 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[int]:
-    """Give a port where connections are taken and nothing is ever answered."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+def silent() -> Iterator["Silent"]:
+    """Give a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as connections:
+        yield Silent(server, connections)
+
+
+class Silent:
+    """A server that hears and says nothing."""
+
+    def __init__(self, server: socket.socket, connections: contextlib.ExitStack) -> None:
+        self.port = server.getsockname()[1]
+        self._server = server
+        self._connections = connections
+
+    def asked(self) -> bool:
+        """Wait a little for a question; tell whether one came."""
+        self._server.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            connection = self._connections.enter_context(self._server.accept()[0])
+            connection.settimeout(1)
+            return bool(connection.recv(1))
+        return False
 
 
 class Started:
@@ -105,10 +123,10 @@ def test_it_is_told_while_nobody_listens(start: Start, what: str) -> None:
 
 @EITHER
 def test_it_is_told_while_nobody_answers(start: Start, what: str) -> None:
-    with silent() as port:
-        one = start(what, nowhere(port))
+    with silent() as broker:
+        one = start(what, nowhere(broker.port))
         wait_for(lambda: one.says("", "/healthz"), "it to listen")
-        time.sleep(1)  # for the question that is not answered to be asked
+        wait_for(broker.asked, "a question to the broker")
         one.stops(SIGTERM)
 
 
@@ -117,10 +135,10 @@ def test_it_is_told_while_nobody_answers(start: Start, what: str) -> None:
 def test_it_is_told_while_the_database_does_not_answer(
     stack: Stack, start: Start, what: str, number: signal.Signals
 ) -> None:
-    with silent() as port:
-        one = start(what, {**stack.environment, "GRIS_CLICKHOUSE": f"http://127.0.0.1:{port}/gris"})
+    with silent() as database:
+        one = start(what, {**stack.environment, "GRIS_CLICKHOUSE": f"http://127.0.0.1:{database.port}/gris"})
         wait_for(lambda: one.says("", "/healthz"), "it to listen")
-        time.sleep(1)  # for the question that is not answered to be asked
+        wait_for(database.asked, "a question to the database")
         one.stops(number)
 
 

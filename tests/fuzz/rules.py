@@ -7,8 +7,8 @@ from schemas.partition import partition_for
 from schemas.reasons import Refusal
 from schemas.registry import BundledSchemas
 from tests.fuzz.codec import GOOD, decode
-from tests.support.judging import NOW, block, bundled
-from tests.support.plain_rules import Record, Statement, verdict
+from tests.support.judging import NOW, block, bundled, said
+from tests.support.plain_rules import Record, verdict
 
 HOUR = 3_600_000
 PREFIX = 3  # bytes before the record: agency, key, clock
@@ -42,22 +42,7 @@ def check(data: bytes) -> None:
     )
     judged = rules.judge(where, decoded)
 
-    found: dict[int, object] = {one.position: (one.reason.name, one.field) for one in judged.refused}
-    got = judged.accepted
-    for at, position in enumerate(got.rows.tolist()):
-        found[position] = Statement(
-            indicator=int(got.indicator[at]),
-            breakdown=int(got.breakdown[at]),
-            map=int(got.map[at]),
-            area=int(got.area[at]),
-            slot=int(got.slot[at]),
-            day=int(got.day[at]),
-            ticks=int(got.ticks[at]),
-            base=int(got.base[at]),
-            status=STATUSES[got.status[at]],
-            revision=int(got.revision[at]),
-            version=int(got.version[at]),
-        )
+    found = said(judged)
     expected = [
         verdict(Record(agency, partition, partitions, 9 + at, timestamps[at], where.keys[at], event), catalogue)
         for at, event in enumerate(events)

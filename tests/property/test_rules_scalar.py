@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.catalogue import Catalogue, Indicator, load
-from schemas.codec import STATUSES
 from schemas.partition import partition_for
 from schemas.period import containing
 from schemas.reasons import Refusal
 from schemas.rules import Rules
-from tests.support.judging import NOW, SCHEMA_IDS, block, bundled, decoded
-from tests.support.plain_rules import Record, Statement, verdict
+from tests.support.judging import NOW, SCHEMA_IDS, block, bundled, decoded, said
+from tests.support.plain_rules import Record, verdict
 from tests.support.small_catalogue import write_catalogue
 from tests.support.wire import STATUSES as SYMBOLS
 from tests.support.wire import Event, event
@@ -173,22 +172,7 @@ def compare(records: list[Record], catalogue: Catalogue, rules: Rules) -> None:
     where.offsets[:] = [record.offset for record in records]
     judged = rules.judge(where, decoded([record.event for record in records]))
     expected = [verdict(record, catalogue) for record in records]
-    found: dict[int, object] = {refusal.position: (refusal.reason.name, refusal.field) for refusal in judged.refused}
-    got = judged.accepted
-    for at, position in enumerate(got.rows.tolist()):
-        found[position] = Statement(
-            indicator=int(got.indicator[at]),
-            breakdown=int(got.breakdown[at]),
-            map=int(got.map[at]),
-            area=int(got.area[at]),
-            slot=int(got.slot[at]),
-            day=int(got.day[at]),
-            ticks=int(got.ticks[at]),
-            base=int(got.base[at]),
-            status=STATUSES[got.status[at]],
-            revision=int(got.revision[at]),
-            version=int(got.version[at]),
-        )
+    found, got = said(judged), judged.accepted
     assert [found[position] for position in range(len(records))] == expected
     assert len(got.rows) + len(judged.refused) == len(records)
     assert all(isinstance(refusal, Refusal) and refusal.detail for refusal in judged.refused)

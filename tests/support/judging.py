@@ -13,6 +13,7 @@ from schemas.codec import EVENT_COLUMNS, STATUSES, Decoded
 from schemas.reasons import Refusal
 from schemas.rules import Block, Judged, Rules
 from schemas.spans import Spans
+from tests.support.plain_rules import Statement
 from tests.support.wire import Event
 
 SCHEMA_IDS = (Path(schemas.__file__).parent / "ids.json").read_bytes()
@@ -69,3 +70,24 @@ def judge(
     own = [str(event["indicator"]).encode() for event in events]
     chosen = own if keys is ITS_INDICATOR else [keys] * len(events)
     return rules.judge(block(agency, chosen, **where), decoded(events))  # type: ignore[arg-type]
+
+
+def said(judged: Judged) -> dict[int, object]:
+    """Spell verdicts as the plain rules do: by position a Statement, or reason and field."""
+    found: dict[int, object] = {one.position: (one.reason.name, one.field) for one in judged.refused}
+    got = judged.accepted
+    for at, position in enumerate(got.rows.tolist()):
+        found[position] = Statement(
+            indicator=int(got.indicator[at]),
+            breakdown=int(got.breakdown[at]),
+            map=int(got.map[at]),
+            area=int(got.area[at]),
+            slot=int(got.slot[at]),
+            day=int(got.day[at]),
+            ticks=int(got.ticks[at]),
+            base=int(got.base[at]),
+            status=STATUSES[got.status[at]],
+            revision=int(got.revision[at]),
+            version=int(got.version[at]),
+        )
+    return found
