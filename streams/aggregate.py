@@ -1,6 +1,7 @@
 """Fold judged blocks into cubes: what the aggregate agent does with each, and what a flush takes from it."""
 
 import asyncio
+import collections
 import dataclasses
 import itertools
 import time
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from schemas.catalogue import Catalogue, Indicator
 from schemas.errors import Fatal
-from schemas.reasons import Refusal
+from schemas.reasons import Reason
 from sinks.clickhouse import queries
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
@@ -29,7 +30,7 @@ from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged
 
-INSERT_ROWS = 200_000
+INSERT_ROWS = 100_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,13 +49,21 @@ class Folded:
     """What a flush must still know of a block that is folded in, besides its rows."""
 
     agency: str
-    timestamps: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """Broker times (ms), each once where it is that of records that follow one another, as those of a batch are."""
+    counts: NDArray[np.int64]
+    """How many records each is the time of."""
     accepted: int
-    refused: Sequence[Refusal]
+    refused: Mapping[Reason, int]
     rejects: Sequence[Line]
     bytes: int
     """Of what is of no fixed size: refused records and notes."""
     days: Sequence[int]
+
+    @property
+    def events(self) -> int:
+        """Count the events."""
+        return self.accepted + sum(self.refused.values())
 
 
 @dataclasses.dataclass(slots=True)
@@ -78,7 +87,7 @@ class Open:
     @property
     def events(self) -> int:
         """Count the events of the blocks."""
-        return sum(len(folded.timestamps) for folded in self.pending)
+        return sum(folded.events for folded in self.pending)
 
     @property
     def bytes(self) -> int:
@@ -122,7 +131,7 @@ class Batch:
     @property
     def events(self) -> int:
         """Count the events that were folded in."""
-        return sum(len(folded.timestamps) for _, blocks in self.blocks.values() for folded in blocks)
+        return sum(folded.events for _, blocks in self.blocks.values() for folded in blocks)
 
     def tables(self) -> Iterator[pa.Table]:
         """Make the rows of day_totals, some INSERT_ROWS at a time."""
@@ -250,12 +259,15 @@ class Aggregator:
 
     def _keep(self, partition: Open, judged: Judged) -> None:
         partition.since = partition.since or time.monotonic()
+        timestamps = judged.block.timestamps
+        changes = np.flatnonzero(np.diff(timestamps, prepend=timestamps[0] - 1))
         partition.pending.append(
             Folded(
                 judged.block.agency,
-                judged.block.timestamps,
+                timestamps[changes],
+                np.diff(changes, append=len(timestamps)),
                 len(judged.accepted.rows),
-                judged.refused,
+                collections.Counter(refusal.reason for refusal in judged.refused),
                 judged.rejects,
                 judged.bytes,
                 np.unique(judged.accepted.day).tolist(),
@@ -380,16 +392,16 @@ class Aggregator:
             if partition is not None and partition.opening == opening:
                 days = {day for folded in blocks for day in folded.days}
                 partition.state.stored_up_to(position.next_offset, days)
-                partition.oldest_ms = float(partition.pending[0].timestamps[0]) if partition.pending else 0.0
+                partition.oldest_ms = float(partition.pending[0].times[0]) if partition.pending else 0.0
                 self._metrics.stored(position)
                 self._metrics.behind(*tp, *partition.lag(now_ms))
 
     def _count(self, folded: Folded, now_ms: float) -> None:
         self._metrics.events.labels(folded.agency, "accepted").inc(folded.accepted)
-        self._metrics.events.labels(folded.agency, "rejected").inc(len(folded.refused))
-        for refusal in folded.refused:
-            self._metrics.rejects.labels(refusal.reason.name).inc()
-        self._metrics.ages.observe((now_ms - folded.timestamps) / 1000)
+        self._metrics.events.labels(folded.agency, "rejected").inc(sum(folded.refused.values()))
+        for reason, count in folded.refused.items():
+            self._metrics.rejects.labels(reason.name).inc(count)
+        self._metrics.ages.observe((now_ms - folded.times) / 1000, folded.counts)
 
     def _note_freshness(self, reckoned: Iterable[Sequence[Reckoning]]) -> None:
         for one in itertools.chain.from_iterable(reckoned):

@@ -15,6 +15,9 @@ from streams.flags import Years, sum_mismatch, watches_sums
 from streams.layout import Layout, Shape
 from streams.totals import Lines, reduce_lines
 
+# What is needed while lines are totalled is many times what they come to.
+LINES_AT_ONCE = 2048
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
@@ -94,10 +97,22 @@ def whole_indicator(cube: Cube, ordinal: int) -> Part:
 
 def total(parts: Sequence[Part]) -> list[tuple[Sequence[Part], Lines]]:
     """Total parts, those of one shape and map together."""
-    alike: dict[tuple[int, int], list[Part]] = {}
+    return [(group, reduce_lines([(p.cube, p.lines) for p in group], group[0].shape)) for group in _alike(parts)]
+
+
+def _alike(parts: Sequence[Part]) -> list[list[Part]]:
+    """Group parts of one shape and map, as many as come to LINES_AT_ONCE."""
+    groups: list[list[Part]] = []
+    filling: dict[tuple[int, int], tuple[list[Part], int]] = {}
     for part in parts:
-        alike.setdefault((id(part.cube.layout), part.shape.first_line), []).append(part)
-    return [(group, reduce_lines([(p.cube, p.lines) for p in group], group[0].shape)) for group in alike.values()]
+        place = (id(part.cube.layout), part.shape.first_line)
+        group, lines = filling.get(place, ([], 0))
+        if not group or lines >= LINES_AT_ONCE:
+            group, lines = [], 0
+            groups.append(group)
+        group.append(part)
+        filling[place] = group, lines + len(part.lines)
+    return groups
 
 
 def nation_totals(parts: Sequence[Part], totals: Lines) -> Iterator[tuple[int, int, int | None]]:

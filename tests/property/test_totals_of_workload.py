@@ -15,6 +15,7 @@ from schemas.codec import EventCodec, decode_line
 from schemas.registry import BundledSchemas
 from schemas.rules import Block, Judged, Rules
 from sinks.clickhouse.ledger import Position
+from streams import reckon
 from streams.partition import Partition
 from streams.report import lines, total_rows
 from tests.support import oracle
@@ -152,7 +153,10 @@ def as_total(line: dict[str, object], area: dict[str, Any], status: str) -> orac
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_realistic_stream_gives_the_oracle_s_totals_and_lines(tmp_path: Path, seed: int) -> None:
+def test_a_realistic_stream_gives_the_oracle_s_totals_and_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(reckon, "LINES_AT_ONCE", (1, 5, 40, 2048)[seed])
     folder = write_catalogue(tmp_path)
     catalogue, dice = load(folder), random.Random(seed)
     rules = Rules(catalogue, SCHEMA_IDS)
