@@ -106,10 +106,8 @@ class Announcer:
             packing = await asyncio.to_thread(_Packing, producer, said)
             while not packing.done:
                 async with producer.transaction():
-                    for _ in range(BATCHES):
-                        topic, batch = await asyncio.to_thread(packing.next)
-                        if batch is None:
-                            break
+                    # All at once: the broker hears of both topics in one request, and gets both in another.
+                    for topic, batch in await asyncio.to_thread(packing.some, BATCHES):
                         pending.append(await producer.send_batch(batch, topic, partition=0))
                     await asyncio.gather(*pending)
                 pending.clear()
@@ -198,11 +196,15 @@ class _Packing:
         """Whether every message is in a batch."""
         return self._next is None
 
-    def next(self) -> tuple[str, BatchBuilder | None]:
-        """Fill a batch with the next messages of one topic; None when there are none left."""
-        if self._next is None:
-            return "", None
-        topic, batch = self._next[0], self._producer.create_batch()
+    def some(self, most: int) -> list[tuple[str, BatchBuilder]]:
+        """Fill the next batches, ``most`` at most."""
+        filled: list[tuple[str, BatchBuilder]] = []
+        while self._next is not None and len(filled) < most:
+            filled.append(self._fill(self._next[0]))
+        return filled
+
+    def _fill(self, topic: str) -> tuple[str, BatchBuilder]:
+        batch = self._producer.create_batch()
         while self._next is not None and self._next[0] == topic:
             line = self._next[1]
             if len(line.key) + len(line.value) > MAX_MESSAGE:

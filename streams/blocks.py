@@ -31,7 +31,9 @@ for _name, _wanted in SUPPORTED.items():
             " Install deploy/requirements.txt, or port streams/blocks.py and run tests/integration/test_blocks.py."
         )
 
-FETCH_WAIT_MS = 100
+FETCH_WAIT_MS = 20
+ROOM_SECONDS = 0.02
+"""How long a fetch waits at the most while a partition's queue is full: it would not hear that there is room again."""
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +144,7 @@ class Consumer(driver.Consumer):
         self.goes_on: dict[TP, int] = {}
         """From where the next fetch of an open partition reads; the thread looks at it before it fetches."""
         self._opened = 0
-        self._opening = asyncio.Event()
+        self._fetchable = asyncio.Event()
 
     @property
     def hooks(self) -> Hooks:
@@ -188,7 +190,12 @@ class Consumer(driver.Consumer):
         self._delivered.update(start)
         self.goes_on = self.goes_on | dict(start)
         self.resume_partitions(start)
-        self._opening.set()
+        self._fetchable.set()
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Hear from Faust that the queue of a partition has room again."""
+        super().on_buffer_drop(tp)
+        self._fetchable.set()
 
     async def ends(self, tps: Sequence[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
         """Ask the broker for the first offsets of partitions, and for where what can be read ends. Raises Retry."""
@@ -202,11 +209,14 @@ class Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message a partition and fetch; its value is ``Fetched``."""
-        if not self._get_active_partitions():
-            self._opening.clear()
+        active = self._get_active_partitions()
+        if not active:
+            self._fetchable.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._opening.wait(), timeout)
+                await asyncio.wait_for(self._fetchable.wait(), timeout)
             return
+        if not active.issuperset(self._openings):
+            timeout = ROOM_SECONDS
         before = dict(self._openings)
         try:
             records, _ = await self._wait_next_records(timeout)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 from deploy import topics
 from deploy.benchmark.workload import CHUNK, TOPICS, Workload
@@ -19,8 +20,8 @@ def publish(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> 
 
     Answers the name of the client that did it. Raises Retry or Fatal when the broker does not hold every record.
     """
-    client = LIBRDKAFKA if find_spec(LIBRDKAFKA) else "kafka-python"
-    _by_librdkafka(workload, bootstrap, tell) if client == LIBRDKAFKA else _by_publisher(workload, bootstrap, tell)
+    by_librdkafka = has_librdkafka()
+    _by_librdkafka(workload, bootstrap, tell) if by_librdkafka else _by_publisher(workload, bootstrap, tell)
     held = dict.fromkeys(TOPICS, 0)
     for (topic, _), end in topics.ends(bootstrap, TOPICS).items():
         held[topic] += end
@@ -28,25 +29,34 @@ def publish(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> 
         raise Fatal(
             f"The broker holds {sum(held.values()):,} records of {workload.events:,}: its log is not ours alone."
         )
-    return client
+    return LIBRDKAFKA if by_librdkafka else "kafka-python"
 
 
-def _by_librdkafka(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> None:
+def has_librdkafka() -> bool:
+    """Tell whether it is installed."""
+    return find_spec(LIBRDKAFKA) is not None
+
+
+def librdkafka(bootstrap: str, linger_ms: int, **options: object) -> Any:
+    """Make a producer of it, as an agency's: every record once and in order, on the partition of its key."""
     from confluent_kafka import Producer  # noqa: PLC0415 - not always installed
 
-    producer = Producer(
+    return Producer(
         {
             "bootstrap.servers": bootstrap,
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
             "log_level": 3,  # errors: a broker that has just started makes it wait, which is no news
             "compression.type": "lz4",  # as our own publisher does
-            "batch.size": 1_000_000,
-            "linger.ms": 50,
-            "queue.buffering.max.messages": 4 * CHUNK,
-            "queue.buffering.max.kbytes": 1_000_000,
+            "linger.ms": linger_ms,
+            **options,
         }
     )
+
+
+def _by_librdkafka(workload: Workload, bootstrap: str, tell: Callable[[int], None]) -> None:
+    room = {"queue.buffering.max.messages": 4 * CHUNK, "queue.buffering.max.kbytes": 1_000_000}
+    producer = librdkafka(bootstrap, 50, **{"batch.size": 1_000_000}, **room)
     done = 0
     for chunk in workload.chunks():
         while len(producer) > CHUNK:

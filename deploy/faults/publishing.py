@@ -5,10 +5,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 
 from deploy.benchmark.packing import Message
-from deploy.benchmark.publish import LIBRDKAFKA
+from deploy.benchmark.publish import has_librdkafka, librdkafka
 from deploy.benchmark.workload import Workload
 from producers.publisher import Message as Record
 from producers.publisher import Publisher
@@ -33,7 +32,7 @@ class Publishing(threading.Thread):
         self._workload = workload
         self._servers = bootstrap
         self._rate = rate
-        self._fast = fast and find_spec(LIBRDKAFKA) is not None
+        self._fast = fast and has_librdkafka()
         self._allowed = 0
         self._changed = threading.Condition()
         self._given_up = False
@@ -124,18 +123,7 @@ def _record(topic: str, message: Message) -> Record:
 
 
 def _by_librdkafka(bootstrap: str) -> Callable[[list[Record]], None]:
-    from confluent_kafka import Producer  # noqa: PLC0415 - not always installed
-
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "partitioner": "murmur2_random",
-            "enable.idempotence": True,
-            "compression.type": "lz4",  # as our own publisher does
-            "linger.ms": 20,
-            "log_level": 3,
-        }
-    )
+    producer = librdkafka(bootstrap, 20)
 
     def send(records: list[Record]) -> None:
         for record in records:

@@ -33,7 +33,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @dataclasses.dataclass
 class Reading:
-    """A consumer of one partition that keeps every block it is given; it is opened by the test."""
+    """A consumer of partitions that keeps every block it is given; one of them is read, once the test opens it."""
 
     app: faust.App
     tp: TP
@@ -63,9 +63,9 @@ async def until(ready: Callable[[], bool], what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def reading(kafka: Broker, topic: str) -> AsyncIterator[Reading]:
-    """Run a Faust app that reads a topic of one partition, closed until it is opened."""
-    broker.ensure(kafka.bootstrap, [TopicSpec(topic, 1, {})])
+async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterator[Reading]:
+    """Run a Faust app that reads a topic, all of it closed until it is opened."""
+    broker.ensure(kafka.bootstrap, [TopicSpec(topic, partitions, {})])
     app = App(
         f"group-{topic}",
         broker=f"kafka://{kafka.bootstrap}",
@@ -134,3 +134,28 @@ def test_a_fetch_that_nobody_waits_for_any_more_takes_no_record_away(kafka: Brok
                 assert found.offsets(opening) == list(range(round_ * RECORDS))
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_a_partition_whose_queue_has_room_again_is_fetched_whatever_the_fetch_before_waits_for(
+    kafka: Broker, partitions: int
+) -> None:
+    async def scene() -> None:
+        async with reading(kafka, f"roomy-{partitions}", partitions) as found:
+            await found.open(0)
+            others = [TP(found.tp.topic, number) for number in range(1, partitions)]
+            await found.consumer.open(dict.fromkeys(others, 0), found.consumer.reserve(others))
+            await found.app._stop_fetcher()
+            publish(kafka, found.tp.topic)
+            found.consumer.on_buffer_full(found.tp)
+            waits = asyncio.ensure_future(fetch(found.consumer))
+            await asyncio.sleep(0)  # its first step: by then it has chosen what to fetch
+            found.consumer.on_buffer_drop(found.tp)
+            assert await asyncio.wait_for(waits, WITHIN) == []
+            assert [tp for tp, _ in await asyncio.wait_for(fetch(found.consumer), WITHIN)] == [found.tp]
+
+    asyncio.run(scene())
+
+
+async def fetch(consumer: Consumer) -> list[tuple[TP, Any]]:
+    return [message async for message in consumer.getmany(timeout=10 * WITHIN)]
