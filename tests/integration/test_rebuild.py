@@ -17,7 +17,7 @@ from tests.support.workload import Workload, publish
 
 EVENTS = 20_000
 SHARE = 0.5
-TABLES = ("observations", "rejected", "day_totals", "ledger")
+TABLES = ("observations", "rejected", "day_totals", "ledger", "floors")
 
 
 @pytest.fixture(scope="module")
