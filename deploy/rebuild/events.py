@@ -5,15 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy import topics
 from deploy.local.ports import LOOPBACK, free_port
+from deploy.unread import Ends, unread, wanted
 from schemas.catalogue import Catalogue, load
 from schemas.errors import Fatal
 from schemas.rules import Rules
@@ -24,13 +22,11 @@ from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.settings import DatabaseSettings
 
 LOOK_EVERY = 0.25
-REST_SECONDS = 10.0
 STOP_SECONDS = 30.0
 LAST_WORDS = 15  # lines of the worker's log that are shown when it dies
 
 Progress = Callable[[int, int], None]
 """Hears events done and events to do."""
-Ends = Mapping[tuple[str, int], int]
 
 
 def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Catalogue:
@@ -51,8 +47,7 @@ def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Ca
                 f"Database {database} holds a rebuild under other rules: name another one, or drop it first"
                 f" (DROP DATABASE {database})."
             )
-        ends = topics.ends(settings.kafka, names)
-        _work_off(client, url, ends, progress)
+        _work_off(client, url, wanted(settings.kafka, client, names), progress)
     finally:
         client.close()
     return catalogue
@@ -89,7 +84,7 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait(client, worker, log, f"http://{LOOPBACK}:{port}/readyz", ends, progress)
+            _wait(client, worker, log, ends, progress)
         finally:
             worker.terminate()
             try:
@@ -99,33 +94,15 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 worker.wait()
 
 
-def _wait(
-    client: Client, worker: subprocess.Popen[bytes], log: Path, ready: str, ends: Ends, progress: Progress
-) -> None:
+def _wait(client: Client, worker: subprocess.Popen[bytes], log: Path, ends: Ends, progress: Progress) -> None:
     """Return when the ledger has reached the ends. Raises Fatal when the worker dies before."""
     every = sum(ends.values())
-    wanted = sorted({topic for topic, _ in ends})
-    moved, rests_since = -1, time.monotonic()
     while True:
-        there = ledger.read(client, wanted)
-        done = sum(min(end, there[place].next_offset) for place, end in ends.items() if place in there)
-        progress(done, every)
-        if done >= every:
-            return
-        if done != moved or not _is_ready(ready):
-            moved, rests_since = done, time.monotonic()
-        elif time.monotonic() - rests_since > REST_SECONDS:
-            # A log may end in records that are never delivered: the marks of an agency's own transactions.
+        left = sum(unread(client, ends).values())
+        progress(every - left, every)
+        if not left:
             return
         if worker.poll() is not None:
             words = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
             raise Fatal(f"The worker that rebuilds ended with exit code {worker.returncode}. Its last words:\n{words}")
         time.sleep(LOOK_EVERY)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own worker's http address
-            return bool(answer.status == HTTPStatus.OK)
-    except OSError:  # an answer of 503 is one of these too
-        return False
