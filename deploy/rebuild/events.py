@@ -1,11 +1,13 @@
 """Everything from the log once more, into fresh tables: by the worker's own code, in a process of its own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +19,7 @@ from schemas.errors import Fatal
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse import ledger
-from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.client import DATABASE, Client, connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.settings import DatabaseSettings
 
@@ -54,8 +56,10 @@ def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Ca
 
 
 def beside(url: str, database: str) -> str:
-    """Name another database on the same server. Raises Fatal when it is the one in use."""
+    """Name another database on the same server. Raises Fatal when it is the one in use, or cannot be one's name."""
     parts = urlsplit(url)
+    if not DATABASE.fullmatch(database):
+        raise Fatal(f"{database!r} is no name of a database: letters, digits and _, a letter or _ first (--into).")
     if parts.path.strip("/") == database:
         raise Fatal(f"{database} is the database in use (GRIS_CLICKHOUSE): a rebuild goes into another one.")
     return urlunsplit(parts._replace(path=f"/{database}"))
@@ -73,7 +77,7 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
         # What new rules would refuse is the question here, not a mishap.
         "GRIS_GUARD_RATIO": "0",
     }
-    with tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
+    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
         log = Path(folder) / "worker.log"
         with log.open("wb") as out:
             worker = subprocess.Popen(
@@ -92,6 +96,21 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """End on SIGTERM and SIGHUP as on an error: the worker that was started must not outlive this process."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait(client: Client, worker: subprocess.Popen[bytes], log: Path, ends: Ends, progress: Progress) -> None:
