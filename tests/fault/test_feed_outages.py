@@ -1,5 +1,6 @@
 """The feed while the broker or the database is away: it says so, serves what it knows, and recovers by itself."""
 
+import asyncio
 import datetime as dt
 import signal
 import time
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from deploy.local.kafka import Broker
-from sinks.clickhouse.client import connect
+from schemas.catalogue import load
+from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
-from sinks.feed.store import PATIENCE
+from sinks.feed.metrics import FeedMetrics
+from sinks.feed.store import PATIENCE, Store
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.feed import RunningFeed, announce, make_log, remove_log, settings_for, totals
 from tests.support.kafka import running_kafka
@@ -141,6 +144,23 @@ def test_a_database_that_hangs_is_named_in_time_everywhere_and_what_is_held_is_s
         wait_for(lambda: feed.http.get("/readyz").status_code == 200, "readiness to be back")
         for path in ASKED:
             wait_for(lambda path=path: feed.http.get(path).status_code == 200, f"{path} to answer")  # type: ignore[misc]
+
+
+def test_a_question_that_only_takes_long_is_waited_for(
+    clickhouse: LocalClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.feed.store.PATIENCE", 1.0)
+    store = Store(f"{clickhouse.url}/default", load(None), FeedMetrics())
+
+    def slow(client: Client) -> object:
+        return client.query("SELECT sleep(3)")
+
+    async def asked() -> object:
+        return await store._ask(slow)
+
+    assert asyncio.run(asked()) == [(0,)]
+    assert store.trouble is None
+    store.close()
 
 
 def test_a_broker_that_dies_is_named_and_found_again_and_no_client_misses_a_line(
