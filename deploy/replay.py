@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
 from deploy.replay_verdicts import Kind, Verdicts
-from deploy.topics import ends
+from deploy.unread import unread, wanted
 from producers.publisher import Message, Publisher, listening
 from producers.settings import PublisherSettings
 from schemas.catalogue import Catalogue
@@ -144,20 +144,19 @@ class Replay:
         """Wait until the worker has read what the topics hold: an earlier replay may be among it, or a correction."""
         if not listening(self._settings.kafka):
             raise Retry(f"Nothing listens at {self._settings.kafka}: is the broker up, and is GRIS_KAFKA right?")
-        wanted = {place: end for place, end in ends(self._settings.kafka, topics).items() if end}
+        ends = {place: end for place, end in wanted(self._settings.kafka, self._client, topics).items() if end}
         deadline = time.monotonic() + wait
         while True:
-            read = ledger.read(self._client, topics)
-            behind = [place for place, end in wanted.items() if place not in read or read[place].next_offset < end]
-            self._tell("waiting for the worker to catch up", len(wanted) - len(behind), len(wanted))
+            behind = unread(self._client, ends)
+            self._tell("waiting for the worker to catch up", len(ends) - len(behind), len(ends))
             if not behind:
                 return
             if time.monotonic() > deadline:
-                unread = ", ".join(sorted({topic for topic, _ in behind}))
+                left = ", ".join(sorted({topic for topic, _ in behind}))
                 raise Retry(
-                    f"Nothing was published: the worker has not read {unread} to the end within {wait:g} s, and what it"
+                    f"Nothing was published: the worker has not read {left} to the end within {wait:g} s, and what it"
                     " has not read may hold an earlier replay or a correction. Start it or wait longer (--wait);"
-                    " --no-catch-up goes on all the same, as it must where an agency's transaction ends the log."
+                    " --no-catch-up goes on all the same."
                 )
             time.sleep(POLL_SECONDS)
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import pyarrow as pa
 import structlog
@@ -30,6 +31,8 @@ SHARES = 16
 """A flush takes this part of what may wait, and at least a partition: its totals are in memory until they are out.
 
 It does not take less than may be held: that is little enough."""
+
+P = ParamSpec("P")
 
 log = structlog.get_logger(__name__)
 
@@ -107,10 +110,11 @@ class Flusher:
 
         1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose; rows may
            have been stored ahead;
-        2. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
-        3. after a start under other rules, the deletion of totals that nothing accounts for any more;
-        4. the ledger row: from here on a restart begins behind the batch;
-        5. the Kafka commit: for lag tools only.
+        2. after a start under other rules, the version of lines of which no total may be left: no later one is lower;
+        3. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
+        4. after a start under other rules, the deletion of totals that nothing accounts for any more;
+        5. the ledger row: from here on a restart begins behind the batch;
+        6. the Kafka commit: for lag tools only.
 
         Raises Fenced when another worker may have the partitions by now; what was stored of the batch does no harm.
         """
@@ -166,11 +170,21 @@ class Flusher:
         while (table := await self._threads.compute(self._next, tables)) is not None:
             await self._insert("storing day totals", self._ours(self._writer.day_totals), [table])
         self._passed("totals")
+        await self._raise_floors([tp for tp, keys in batch.superfluous.items() if keys], batch)
+        self._passed("floors")
         with self._metrics.stage("announce"):
             await self._health.persist(
                 "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
             )
         self._passed("messages")
+
+    async def _raise_floors(self, tps: Sequence[TP], batch: Batch) -> None:
+        if tps and not self._settings.bench_no_inserts:
+            versions = {(tp.topic, tp.partition): batch.positions[tp].next_offset for tp in tps}
+            await self._health.persist(
+                "noting the versions of empty lines",
+                lambda: self._threads.database(self._writer.floors, versions),
+            )
 
     def _next(self, tables: Iterator[pa.Table]) -> pa.Table | None:
         with self._metrics.stage("report"):
@@ -192,20 +206,21 @@ class Flusher:
             working.cancel()
             await asyncio.wait((working,))
 
-    def _ours(self, insert: Callable[[pa.Table], None]) -> Callable[[pa.Table], None]:
-        """Insert totals only as long as the session cannot be over.
+    def _ours(self, change: Callable[P, None]) -> Callable[P, None]:
+        """Change totals only as long as the session cannot be over.
 
         Whoever opened the partitions since has replaced the totals behind the ledger that were there then. One that
         came later would win over its totals of lower versions: with the right value, but maybe with a flag that was
-        right only in between.
+        right only in between. A deletion could meet totals of the same version that others account for.
         """
 
-        def insert_in_time(rows: pa.Table) -> None:
+        @functools.wraps(change)
+        def change_in_time(*args: P.args, **kwargs: P.kwargs) -> None:
             if self._pulse.standstill() > self._settings.session_seconds:
                 raise Fenced("The process stood still for longer than its session: its partitions may have moved.")
-            insert(rows)
+            change(*args, **kwargs)
 
-        return insert_in_time
+        return change_in_time
 
     async def _insert(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
         if not tables or self._settings.bench_no_inserts:
@@ -218,7 +233,7 @@ class Flusher:
         if keys:
             await self._health.persist(
                 "deleting totals that nothing accounts for",
-                lambda: self._threads.database(delete_totals, self._client, keys, version),
+                lambda: self._threads.database(self._ours(delete_totals), self._client, keys, version),
             )
 
     def _passed(self, step: Step) -> None:

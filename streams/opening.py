@@ -158,7 +158,7 @@ class Opener:
     def _start(self, tp: TP, position: Position) -> Start:
         codes = self._codes(tp)
         days = queries.stored_days(self._client, tp.topic, tp.partition, position.next_offset)
-        floor = tail.highest_version(self._client, codes)
+        floor = tail.highest_version(self._client, *tp, codes)
         restoring = tail.totals_behind(self._client, codes, position.next_offset)
         return Start(agency_of(tp.topic) or "", position, days, floor, restoring)
 

@@ -35,7 +35,7 @@ class Partition:
         """Counts of the whole prefix that is folded in; ahead of the ledger by what is not yet stored."""
         self.flushed = start.next_offset
         self.floor = 0
-        """The highest version of any total stored; no flush before it, or a line's version would fall."""
+        """The highest version that any line may have; no flush before it, or a line's version would fall."""
         self.restoring: dict[LineKey, Sequence[str]] = {}
         """Lines of day_totals with their areas that a flush left behind the ledger; the next flush replaces them."""
         self.newest = 0

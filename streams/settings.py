@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.settings import Settings
 
-Step = Literal["observations", "rejected", "totals", "messages", "deletions", "ledger"]
+Step = Literal["observations", "rejected", "totals", "floors", "messages", "deletions", "ledger"]
 """The steps of a flush, in their order."""
 
 

@@ -15,7 +15,7 @@ CALLS = frozenset(
     {
         *(JUDGE, "fold", "reckon", "reckon_flipped", "report", "load", "load_year", "cells"),
         *("observations", "rejected", "day_totals", "delete_totals", "ledger"),
-        *("frame", "next", "insert_in_time", "give_back"),
+        *("frame", "next", "floors", "give_back"),
     }
 )
 """What threads are called for; all else that tells of its CPU is a stage of judging."""

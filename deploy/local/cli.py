@@ -8,10 +8,10 @@ import click
 
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import Stack
-from deploy.local.up import behind, event_topics
 from deploy.local.up import down as stop_all
+from deploy.local.up import event_topics
 from deploy.local.up import up as start_all
-from deploy.topics import ends
+from deploy.unread import unread, wanted
 from schemas.errors import GrisError
 from sinks.clickhouse.client import connect
 
@@ -77,9 +77,8 @@ def _state(stack: Stack, name: str, address: str, answers: bool) -> State:
 def _lag(settings: LocalSettings) -> int | None:
     """Count the events not stored yet; None when topics or tables are not there yet."""
     try:
-        wanted = ends(settings.kafka, event_topics(settings))
         with contextlib.closing(connect(settings.clickhouse)) as client:
-            return behind(client, wanted)
+            return sum(unread(client, wanted(settings.kafka, client, event_topics(settings))).values())
     except GrisError:
         return None
 

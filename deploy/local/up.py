@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,12 +17,12 @@ from deploy import topics
 from deploy.local.process import poll
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import STARTED, Stack
+from deploy.unread import unread, wanted
 from schemas.catalogue import load
 from schemas.errors import Fatal
 from schemas.period import LOCAL
 from schemas.topics import DAILY, event_topic, specs
-from sinks.clickhouse.client import Client, connect
-from sinks.clickhouse.ledger import read
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
 
 GIB = 1 << 30
@@ -183,11 +183,11 @@ def _await_report(stack: Stack, names: Sequence[str], say: Say) -> None:
     """Return when every event that is in the log now is stored, and the feed has read every line that came of them."""
     settings = stack.settings
     worker, feed = stack.services["worker"], stack.services["feed"]
-    wanted = topics.ends(settings.kafka, names)
     began = time.monotonic()
     with contextlib.closing(connect(settings.clickhouse)) as client:
-        poll(lambda: worker.pid() is None or behind(client, wanted) == 0, REPORT_SECONDS, every=0.25)
-        left = behind(client, wanted)
+        ends = wanted(settings.kafka, client, names)
+        poll(lambda: worker.pid() is None or not unread(client, ends), REPORT_SECONDS, every=0.25)
+        left = sum(unread(client, ends).values())
     if left:
         raise Fatal(f"The worker has not stored {left:,} events yet; {worker.log_file} ends with:\n{worker.log_tail()}")
     last = max(topics.ends(settings.kafka, [DAILY]).values()) - 1
@@ -198,15 +198,9 @@ def _await_report(stack: Stack, names: Sequence[str], say: Say) -> None:
 
     if not poll(shown, REPORT_SECONDS, every=0.25):
         raise Fatal(f"The feed does not show what is stored; {feed.log_file} ends with:\n{feed.log_tail()}")
-    say(f"{sum(wanted.values()):,} events are stored and in the report ({time.monotonic() - began:.1f} s).")
+    say(f"{sum(ends.values()):,} events are stored and in the report ({time.monotonic() - began:.1f} s).")
 
 
 def event_topics(settings: LocalSettings) -> list[str]:
     """Name the topics of events of every agency of the catalogue."""
     return [event_topic(agency.code) for agency in load(settings.catalogue).agencies]
-
-
-def behind(client: Client, wanted: Mapping[tuple[str, int], int]) -> int:
-    """Count the events below the offsets ``wanted``, by (topic, partition), that are not stored yet."""
-    ledger = read(client, sorted({topic for topic, _ in wanted}))
-    return sum(max(0, end - (ledger[at].next_offset if at in ledger else 0)) for at, end in wanted.items())

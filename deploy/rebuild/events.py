@@ -1,36 +1,34 @@
 """Everything from the log once more, into fresh tables: by the worker's own code, in a process of its own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy import topics
 from deploy.local.ports import LOOPBACK, free_port
+from deploy.unread import Ends, unread, wanted
 from schemas.catalogue import Catalogue, load
 from schemas.errors import Fatal
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse import ledger
-from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.client import DATABASE, Client, connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.settings import DatabaseSettings
 
 LOOK_EVERY = 0.25
-REST_SECONDS = 10.0
 STOP_SECONDS = 30.0
 LAST_WORDS = 15  # lines of the worker's log that are shown when it dies
 
 Progress = Callable[[int, int], None]
 """Hears events done and events to do."""
-Ends = Mapping[tuple[str, int], int]
 
 
 def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Catalogue:
@@ -51,16 +49,17 @@ def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Ca
                 f"Database {database} holds a rebuild under other rules: name another one, or drop it first"
                 f" (DROP DATABASE {database})."
             )
-        ends = topics.ends(settings.kafka, names)
-        _work_off(client, url, ends, progress)
+        _work_off(client, url, wanted(settings.kafka, client, names), progress)
     finally:
         client.close()
     return catalogue
 
 
 def beside(url: str, database: str) -> str:
-    """Name another database on the same server. Raises Fatal when it is the one in use."""
+    """Name another database on the same server. Raises Fatal when it is the one in use, or cannot be one's name."""
     parts = urlsplit(url)
+    if not DATABASE.fullmatch(database):
+        raise Fatal(f"{database!r} is no name of a database: letters, digits and _, a letter or _ first (--into).")
     if parts.path.strip("/") == database:
         raise Fatal(f"{database} is the database in use (GRIS_CLICKHOUSE): a rebuild goes into another one.")
     return urlunsplit(parts._replace(path=f"/{database}"))
@@ -78,7 +77,7 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
         # What new rules would refuse is the question here, not a mishap.
         "GRIS_GUARD_RATIO": "0",
     }
-    with tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
+    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
         log = Path(folder) / "worker.log"
         with log.open("wb") as out:
             worker = subprocess.Popen(
@@ -89,7 +88,7 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait(client, worker, log, f"http://{LOOPBACK}:{port}/readyz", ends, progress)
+            _wait(client, worker, log, ends, progress)
         finally:
             worker.terminate()
             try:
@@ -99,33 +98,30 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 worker.wait()
 
 
-def _wait(
-    client: Client, worker: subprocess.Popen[bytes], log: Path, ready: str, ends: Ends, progress: Progress
-) -> None:
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """End on SIGTERM and SIGHUP as on an error: the worker that was started must not outlive this process."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(client: Client, worker: subprocess.Popen[bytes], log: Path, ends: Ends, progress: Progress) -> None:
     """Return when the ledger has reached the ends. Raises Fatal when the worker dies before."""
     every = sum(ends.values())
-    wanted = sorted({topic for topic, _ in ends})
-    moved, rests_since = -1, time.monotonic()
     while True:
-        there = ledger.read(client, wanted)
-        done = sum(min(end, there[place].next_offset) for place, end in ends.items() if place in there)
-        progress(done, every)
-        if done >= every:
-            return
-        if done != moved or not _is_ready(ready):
-            moved, rests_since = done, time.monotonic()
-        elif time.monotonic() - rests_since > REST_SECONDS:
-            # A log may end in records that are never delivered: the marks of an agency's own transactions.
+        left = sum(unread(client, ends).values())
+        progress(every - left, every)
+        if not left:
             return
         if worker.poll() is not None:
             words = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
             raise Fatal(f"The worker that rebuilds ended with exit code {worker.returncode}. Its last words:\n{words}")
         time.sleep(LOOK_EVERY)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own worker's http address
-            return bool(answer.status == HTTPStatus.OK)
-    except OSError:  # an answer of 503 is one of these too
-        return False

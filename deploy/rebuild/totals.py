@@ -221,4 +221,4 @@ def _nothing_behind(client: Client, recounts: Sequence[Recount]) -> None:
 
 
 def _totals_behind(client: Client, recount: Recount) -> bool:
-    return tail.highest_version(client, recount.codes) > recount.position.next_offset
+    return tail.highest_version(client, *recount.place, recount.codes) > recount.position.next_offset

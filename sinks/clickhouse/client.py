@@ -11,6 +11,7 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import Error as DriverError
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from schemas.errors import Fatal, GrisError, Retry
@@ -19,6 +20,7 @@ Params = Mapping[str, object]
 Settings = Mapping[str, str | int]
 
 CONNECT_SECONDS = 5
+GREETING_SECONDS = 10  # for the driver's first questions: a server that hangs is told of soon
 ANSWER_SECONDS = 300
 DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -117,9 +119,10 @@ GATEWAY_ERROR = re.compile(r"\b(?:HTTP(?:Driver)?|status|code)\D{0,20}(?:429|502
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 
-def connect(url: str) -> "Client":
+def connect(url: str, answer_seconds: float = ANSWER_SECONDS) -> "Client":
     """Connect to ``http[s]://[user[:password]@]host[:port]/database``; the database need not exist yet.
 
+    A server that says nothing for ``answer_seconds`` is given up later on.
     Raises Fatal for a URL that says something else or a refused user, Retry when nobody answers.
     """
     parts = urlsplit(url)
@@ -130,7 +133,7 @@ def connect(url: str) -> "Client":
         )
     secure = parts.scheme == "https"
     with _mapped_errors(f"{parts.hostname}:{parts.port or ''}"):
-        driver = clickhouse_connect.get_client(
+        driver: Any = clickhouse_connect.get_client(
             host=parts.hostname,
             port=parts.port or (8443 if secure else 8123),
             username=unquote(parts.username) if parts.username else "default",
@@ -138,11 +141,12 @@ def connect(url: str) -> "Client":
             secure=secure,
             autogenerate_session_id=False,  # a session would serialise the threads of this process
             connect_timeout=CONNECT_SECONDS,
-            send_receive_timeout=ANSWER_SECONDS,
+            send_receive_timeout=GREETING_SECONDS,
             compress=False,  # 1 Gbit/s and more between neighbours: the CPU is the scarcer thing
             query_retries=0,  # the caller decides whether and when to repeat
             client_name="gris",
         )
+        driver.timeout = Timeout(connect=CONNECT_SECONDS, read=answer_seconds)
     return Client(driver, database)
 
 

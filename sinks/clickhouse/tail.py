@@ -16,7 +16,16 @@ LineKey = tuple[int, str, str]
 Key = tuple[int, str, str, str]
 """Bucket (epoch day), indicator, breakdown, area: a row of day_totals."""
 
-HIGHEST = "SELECT max(version) FROM day_totals WHERE indicator IN {indicators:Array(String)}"
+HIGHEST = """
+SELECT greatest(
+    (SELECT max(version) FROM day_totals WHERE indicator IN {indicators:Array(String)}),
+    (SELECT max(version) FROM floors WHERE topic = {topic:String} AND partition = {partition:UInt32})
+)
+"""
+KEEP_HIGHEST = """
+INSERT INTO floors SELECT {topic:String}, {partition:UInt32}, max(version) FROM day_totals
+WHERE indicator IN {indicators:Array(String)}
+"""
 TOTALS = """
 SELECT toInt32(bucket), indicator, breakdown, groupUniqArray(toString(area))
 FROM day_totals
@@ -47,9 +56,13 @@ ORDER BY ALL
 DELETE_UNKNOWN = "DELETE FROM day_totals WHERE indicator NOT IN {indicators:Array(String)}"
 
 
-def highest_version(client: Client, indicators: Sequence[str]) -> int:
-    """Return the highest version of any total of ``indicators``; 0 when there is none. Raises Retry or Fatal."""
-    return int(client.query(HIGHEST, {"indicators": list(indicators)})[0][0])
+def highest_version(client: Client, topic: str, partition: int, indicators: Sequence[str]) -> int:
+    """Return the highest version at which a line of ``indicators``, those of the partition, may have been announced.
+
+    It is that of a total, or of totals that were deleted since; 0 when there never were any. Raises Retry or Fatal.
+    """
+    given = {"topic": topic, "partition": partition, "indicators": list(indicators)}
+    return int(client.query(HIGHEST, given)[0][0])
 
 
 def totals_behind(client: Client, indicators: Sequence[str], next_offset: int) -> dict[LineKey, list[str]]:
@@ -84,6 +97,8 @@ def delete_rows(
     # Totals first: it is the observations that tell of them.
     gone = [row[0] for row in client.query(OTHERS, given | {"indicators": list(indicators)})]
     if gone:
+        # Lines of these versions may be out, and the indicators may come back.
+        client.command(KEEP_HIGHEST, {"topic": topic, "partition": partition, "indicators": gone})
         of_gone = {"indicators": gone, "next_offset": next_offset}
         client.command(f"DELETE FROM day_totals WHERE {UNKNOWN}", of_gone, AT_ONCE)  # noqa: S608 - our own names
     judged_otherwise = f"{BEHIND} AND rules != {{rules:String}}"

@@ -1,7 +1,7 @@
 """Rows into ClickHouse: one insert per call, by column, repeatable. What a retry inserts twice folds into one row."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -9,7 +9,7 @@ from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.ticks import DECIMAL, ticks_to_decimal
 
-__all__ = ["DAY_TOTALS", "LEDGER", "OBSERVATIONS", "REJECTED", "Writer", "ticks_to_decimal"]
+__all__ = ["DAY_TOTALS", "FLOORS", "LEDGER", "OBSERVATIONS", "REJECTED", "Writer", "ticks_to_decimal"]
 
 # Repeated texts come as dictionaries, which is cheaper to send and to take in; plain strings do as well.
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -87,10 +87,17 @@ LEDGER = pa.schema(  # written_at is the database's clock
         pa.field("partitions", pa.uint32(), nullable=False),
     ]
 )
+FLOORS = pa.schema(
+    [
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("partition", pa.uint32(), nullable=False),
+        pa.field("version", pa.uint64(), nullable=False),
+    ]
+)
 
 
 class Writer:
-    """The four inserts of a flush. Each blocks until the server has the rows; raises Retry or Fatal."""
+    """The inserts of a flush. Each blocks until the server has the rows; raises Retry or Fatal."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -106,6 +113,11 @@ class Writer:
     def day_totals(self, rows: pa.Table) -> None:
         """Insert totals: the columns of DAY_TOTALS, by name."""
         self._client.insert("day_totals", rows)
+
+    def floors(self, versions: Mapping[tuple[str, int], int]) -> None:
+        """Insert, by topic and partition, the versions at which lines are announced that may leave no total."""
+        rows = [{"topic": at[0], "partition": at[1], "version": version} for at, version in versions.items()]
+        self._client.insert("floors", pa.Table.from_pylist(rows, schema=FLOORS))
 
     def ledger(self, rows: Sequence[Position]) -> None:
         """Insert positions: the last act of a flush before Kafka's commit."""

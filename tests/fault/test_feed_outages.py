@@ -1,16 +1,23 @@
 """The feed while the broker or the database is away: it says so, serves what it knows, and recovers by itself."""
 
+import asyncio
 import datetime as dt
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from deploy.local.kafka import Broker
-from sinks.clickhouse.client import connect
+from schemas.catalogue import load
+from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
+from sinks.feed.metrics import FeedMetrics
+from sinks.feed.store import PATIENCE, Store
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.feed import RunningFeed, announce, make_log, remove_log, settings_for, totals
 from tests.support.kafka import running_kafka
@@ -84,6 +91,76 @@ def test_a_database_that_dies_is_named_and_found_again(kafka: Broker, clickhouse
 
         clickhouse.start()
         assert feed.ready().report(DAY - dt.timedelta(days=1))["lines"][0]["value"] == 2
+
+
+ASKED = (
+    f"/v1/daily/{DAY - dt.timedelta(days=1)}",
+    f"/v1/daily/{DAY}?as_of=2026-11-23T10:00:00Z",
+    "/v1/observations?indicator=G18.001",
+    "/v1/observations?indicator=G18.001&format=csv",
+    "/v1/submissions/g18/S1",
+    "/v1/coverage",
+    f"/v1/completeness/{DAY}",
+    "/coverage",
+)
+HELD = (
+    "/healthz",
+    f"/v1/daily/{DAY}",
+    "/v1/indicators",
+    "/indicators/G18.001",
+    "/metrics",
+    "/openapi.json",
+    f"/?day={DAY}",
+)
+
+
+def test_a_database_that_hangs_is_named_in_time_everywhere_and_what_is_held_is_served(
+    kafka: Broker, clickhouse: LocalClickHouse
+) -> None:
+    make_log(kafka.bootstrap)
+    url = f"{clickhouse.url}/gris"
+    client = connect(url)
+    migrate(client)
+    Writer(client).day_totals(totals([line(1), line(2, DAY - dt.timedelta(days=1))]))
+    client.close()
+    assert clickhouse.process is not None
+    with RunningFeed(settings_for(kafka.bootstrap, url)) as feed, ThreadPoolExecutor(len(ASKED)) as threads:
+        for path in HELD:
+            assert feed.ready().http.get(path).status_code == 200, path
+        clickhouse.process.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            ready = feed.http.get("/readyz")
+            assert (ready.status_code, "ClickHouse has not answered" in ready.json()["detail"]) == (503, True)
+            assert time.monotonic() - began < 2 * PATIENCE
+            for path in HELD:
+                assert feed.http.get(path).status_code == 200, path
+            began = time.monotonic()
+            for path, answer in zip(ASKED, threads.map(feed.http.get, ASKED), strict=True):
+                assert (answer.status_code, "ClickHouse" in answer.text) == (503, True), path
+            assert time.monotonic() - began < 4 * PATIENCE
+        finally:
+            clickhouse.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: feed.http.get("/readyz").status_code == 200, "readiness to be back")
+        for path in ASKED:
+            wait_for(lambda path=path: feed.http.get(path).status_code == 200, f"{path} to answer")  # type: ignore[misc]
+
+
+def test_a_question_that_only_takes_long_is_waited_for(
+    clickhouse: LocalClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.feed.store.PATIENCE", 1.0)
+    store = Store(f"{clickhouse.url}/default", load(None), FeedMetrics())
+
+    def slow(client: Client) -> object:
+        return client.query("SELECT sleep(3)")
+
+    async def asked() -> object:
+        return await store._ask(slow)
+
+    assert asyncio.run(asked()) == [(0,)]
+    assert store.trouble is None
+    store.close()
 
 
 def test_a_broker_that_dies_is_named_and_found_again_and_no_client_misses_a_line(

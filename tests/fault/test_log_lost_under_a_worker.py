@@ -25,11 +25,13 @@ from tests.support.wire import Event, event
 SECONDS = 30.0
 NOTICED_WITHIN = 60.0
 NUMBERS = itertools.count(1)
+# By default a broker looks for what has expired half a minute after its start, and then every five minutes.
+EXPIRY = {"log.initial.task.delay.ms": "500", "log.retention.check.interval.ms": "500"}
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
+    with running_kafka(tmp_path_factory.mktemp("kafka"), EXPIRY) as running:
         yield running
 
 
@@ -43,7 +45,7 @@ class Scene:
     """A worker on a topic, a database and a group of its own, which has stored three events and waits for more."""
 
     def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
-        agency = f"t{next(NUMBERS):02}"
+        self.group = agency = f"t{next(NUMBERS):02}"
         self.code = f"{agency.upper()}.001"
         self.topic = f"gris.events.{agency}"
         catalogue = folder / "catalogue"
@@ -60,6 +62,25 @@ class Scene:
 
     def publish(self, count: int) -> None:
         send(self.stack.bootstrap, [of_event(self.hour(at)) for at in range(count)])
+
+    def expire(self) -> None:
+        """Have the broker expire what is in the log by the topic's retention."""
+        asked = {TopicPartition(self.topic, 0): kafka.OffsetSpec.latest()}
+        (end,) = (found.result(SECONDS).offset for found in self.admin.list_offsets(asked).values())
+        self._retain("1")
+
+        def begins() -> int:
+            asked = {TopicPartition(self.topic, 0): kafka.OffsetSpec.earliest()}
+            (found,) = self.admin.list_offsets(asked).values()
+            return int(found.result(SECONDS).offset)
+
+        wait_for(lambda: begins() == end, "the records to expire", within=SECONDS)
+        self._retain("-1")
+
+    def _retain(self, milliseconds: str) -> None:
+        entry = kafka.ConfigEntry("retention.ms", milliseconds, incremental_operation=kafka.AlterConfigOpType.SET)
+        topic = kafka.ConfigResource(kafka.ResourceType.TOPIC, self.topic, incremental_configs=[entry])
+        self.admin.incremental_alter_configs([topic])[topic].result(SECONDS)
 
     def hour(self, at: int) -> Event:
         return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
@@ -105,6 +126,36 @@ def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> 
     assert scene.topic in sentence
     assert "begins after the ledger's next offset" in sentence or "does not hold the offset" in sentence
     assert scene.state() == scene.before
+
+
+def test_records_that_expire_before_they_were_read_stop_the_worker(scene: Scene) -> None:
+    scene.worker.pause()
+    scene.publish(6)
+    scene.expire()
+    scene.worker.resume()
+    sentence = scene.last_words()
+    assert scene.topic in sentence
+    assert "begins after the ledger's next offset" in sentence or "does not hold the offset" in sentence
+    assert scene.state() == scene.before
+
+
+def test_no_worker_starts_on_a_log_of_which_records_expired_before_they_were_read(scene: Scene) -> None:
+    assert scene.worker.stop() == 0
+    scene.publish(6)
+    scene.expire()
+    again = scene.stack.worker(settings={"GRIS_GROUP": scene.group}, ready=False)
+    assert again.ended(NOTICED_WITHIN) == 1, again.tail()
+    assert "records expired or were deleted unread" in again.tail(1)
+    assert scene.state() == scene.before
+
+
+def test_records_that_expire_after_they_were_read_stop_nothing(scene: Scene) -> None:
+    scene.expire()
+    scene.publish(2)
+    scene.stack.wait_caught_up(alive=[scene.worker])
+    assert scene.worker.stop() == 0
+    again = scene.stack.worker(settings={"GRIS_GROUP": scene.group})
+    assert again.stop() == 0
 
 
 def test_records_deleted_after_they_were_read_stop_nothing(scene: Scene) -> None:

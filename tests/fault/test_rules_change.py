@@ -18,11 +18,11 @@ from tests.support.wait import wait_for
 from tests.support.workload import Workload, publish
 
 EVENTS = 60_000
-STEPS = ("observations", "rejected", "totals", "messages", "deletions", "ledger")
+STEPS = ("observations", "rejected", "totals", "floors", "messages", "deletions", "ledger")
 # Of the catalogue's bounds: under which rules the ledger moves, before the first step and after each; and under which
 # the flush in between is judged that gets no further than that step.
-SHARES = (1.0, 0.9, 0.5, 0.97, 0.34, 0.67, 0.4)
-LOST = (0.8, 0.45, 0.6, 1.0, 0.99, 0.55)
+SHARES = (1.0, 0.9, 0.5, 0.75, 0.97, 0.34, 0.67, 0.4)
+LOST = (0.8, 0.45, 0.6, 0.7, 1.0, 0.99, 0.55)
 HOME = dict(zip((figure.code for figure in FIGURES), HOMES, strict=True))
 SMALL = {"GRIS_BLOCK_EVENTS": "1000", "GRIS_FLUSH_ROWS": "3000"}
 LARGE = {"GRIS_BLOCK_EVENTS": "2000", "GRIS_FLUSH_ROWS": "6000"}  # a lost flush is longer than those that repeat it

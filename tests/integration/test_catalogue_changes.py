@@ -390,6 +390,33 @@ def test_totals_that_a_lost_flush_wrote_of_an_indicator_that_left_are_deleted(ca
     assert case.clean()
 
 
+def floor(case: Case) -> int:
+    """Read the version below which no line of a01 may be announced."""
+    codes = [one.code for one in load(case.folder).owned_by("a01")]
+    return tail.highest_version(case.client, "gris.events.a01", 0, codes)
+
+
+@pytest.mark.parametrize("step", ["floors", "messages", "deletions"])
+def test_the_version_of_lines_of_which_no_total_is_left_outlives_the_worker(case: Case, step: str) -> None:
+    case.die("messages", flow("a", 900), flow("b", 901))
+    change(case.folder, INDICATORS, "A01.flow", max="100")
+    case.die(step, flow("a", 902))
+    assert (case.values("A01.flow") == {}) == (step == "deletions")
+    assert floor(case) == 3
+    change(case.folder, INDICATORS, "A01.flow", max="1000")
+    case.say()
+    assert case.values("A01.flow") == {"a": 902, "b": 901, "North": 1803, "VN": 1803}
+    assert case.clean()
+
+
+def test_the_version_of_lines_outlives_the_totals_of_an_indicator_that_left(case: Case) -> None:
+    case.die("messages", flow("a", 900), flow("b", 5))
+    remove(case.folder, INDICATORS, "A01.flow")
+    case.die("observations")
+    assert case.totals() == {}
+    assert floor(case) == 2
+
+
 def test_a_worker_that_comes_late_to_the_repair_takes_nothing_from_its_successor(case: Case) -> None:
     case.die("observations", flow("a", 1))
     rules = case.ledger()[3]

@@ -13,7 +13,7 @@ from sinks.cli import migrate as migrate_command
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import FOLDER, migrate, read, statements
 
-TABLES = {"observations", "rejected", "day_totals", "ledger", "latest_observations", "migrations"}
+TABLES = {"observations", "rejected", "day_totals", "ledger", "floors", "latest_observations", "migrations"}
 
 
 @pytest.fixture
@@ -90,6 +90,8 @@ def test_keys_engines_and_partitions_are_the_documented_ones(client: Client) -> 
     assert found["rejected"][1:] == ("topic, partition, offset", "")
     assert found["day_totals"][1:] == ("bucket, indicator, area, breakdown", "toYear(bucket)")
     assert found["ledger"][1:] == ("topic, partition", "")
+    assert found["floors"][1:] == ("topic, partition", "")
+    assert found["floors"][0].startswith("ReplacingMergeTree(version)")
     assert found["day_totals"][0].startswith("ReplacingMergeTree(version)")
     assert found["ledger"][0].startswith("ReplacingMergeTree(next_offset)")
     sql = "SELECT table, name, type FROM system.columns WHERE database = {name:String}"

@@ -1,6 +1,10 @@
 """`gris rebuild` on the whole system: from the log into fresh tables, from the observations into totals."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +17,12 @@ from tests.support import compare, daily_topic, oracle
 from tests.support.bounds import passes, set_bounds
 from tests.support.small_catalogue import write_catalogue
 from tests.support.stack import Process, Stack, running_stack
+from tests.support.wait import wait_for
 from tests.support.workload import Workload, publish
 
 EVENTS = 20_000
 SHARE = 0.5
-TABLES = ("observations", "rejected", "day_totals", "ledger")
+TABLES = ("observations", "rejected", "day_totals", "ledger", "floors")
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +148,34 @@ def test_totals_that_differ_are_found_and_written_only_when_no_worker_runs(
     assert compare.differences(stack, workload, catalogue) == []
     stack.run("check")
     assert rebuild(stack, "totals", "--write")["differing"] == 0
+
+
+def test_a_rebuild_that_is_told_to_end_takes_its_worker_along(stack: Stack, tmp_path: Path) -> None:
+    running = Process(tmp_path / "rebuild.log", stack.environment, "rebuild", "events", "--into", "unfinished")
+    (child,) = wait_for(lambda: children(running.pid), "its worker", within=60)
+    running.tell(signal.SIGTERM)
+    assert running.ended(60) == 128 + signal.SIGTERM, running.tail()
+    assert not Path(f"/proc/{child}").exists()
+    assert "Traceback" not in running.tail()
+
+
+def children(pid: int) -> list[int]:
+    """Name the processes that one has started and that run."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("gris-new", "no name of a database"), ("gris", "database in use")])
+def test_a_rebuild_goes_into_a_database_that_can_be_and_is_not_in_use(stack: Stack, name: str, sentence: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "rebuild", "events", "--into", name],
+        env=os.environ | stack.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert sentence in ran.stderr
 
 
 def test_rebuilt_tables_take_the_place_of_those_in_use(stack: Stack, workload: Workload, catalogue: Path) -> None:

@@ -1,14 +1,16 @@
 """An agency may use transactions: what it aborted was never said, and the gaps it leaves are counted as gaps."""
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from streams.opening import WATCH_SECONDS
-from tests.support.sending import of_event, send
-from tests.support.stack import Stack, running_stack
+from tests.support.sending import Record, of_event, send
+from tests.support.stack import Process, Stack, running_stack
 from tests.support.wait import wait_for
 from tests.support.wire import event, frame
 
@@ -19,10 +21,15 @@ DAY = "2026-10-01"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run broker, database and one worker on the bundled catalogue."""
+    """Run broker and database on the bundled catalogue."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
-        running.worker()
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(stack: Stack) -> Process:
+    """Run one worker."""
+    return stack.worker()
 
 
 def said(area: str, value: int) -> bytes:
@@ -101,3 +108,61 @@ def test_a_worker_that_starts_behind_aborted_records_does_not_lag(stack: Stack) 
     assert (accepted, rejected) == (before[1] + 1, 0)
     assert next_offset == accepted + rejected + skipped
     stack.run("check")
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_whoever_waits_for_the_worker_waits_for_nothing_that_cannot_be_read(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, commits: bool
+) -> None:
+    monkeypatch.setenv("GRIS_DATA", str(tmp_path))
+    send(stack.bootstrap, [Record(TOPIC, b"another key", said("15", 1), partition=0)])
+    stack.wait_caught_up()
+    before = stack.ledger()[TOPIC, 0]
+    agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency", "batch.num.messages": 50})
+    agency.init_transactions(30)
+    agency.begin_transaction()
+    for value in range(300):  # more than are looked at first
+        agency.produce(TOPIC, said("14", value % 100), KEY)
+    agency.flush(30)
+    assert not_stored(stack) == 0, "nobody can read it yet"
+    undecided = stack.ends()[TOPIC, 0]
+    if commits:
+        agency.commit_transaction(30)
+    else:
+        agency.abort_transaction(30)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == undecided + 1, "the marker", within=20)
+    stack.wait_caught_up()
+    next_offset, accepted, _, _ = stack.ledger()[TOPIC, 0]
+    assert accepted == before[1] + 300 * commits
+    assert stack.ends()[TOPIC, 0] > next_offset, "the log must end in what is never delivered"
+    assert not_stored(stack) == 0
+    stack.run("rebuild", "events", "--into", f"again_{commits}")
+    stack.run("replay", "--reason", "KEY_MISMATCH", "--wait", "30")
+    assert stack.ledger()[TOPIC, 0][1] == accepted + 1
+    assert not_stored(stack) == 0
+
+
+def test_what_a_worker_has_not_read_is_counted(
+    stack: Stack, worker: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIS_DATA", str(tmp_path))
+    assert worker.stop() == 0
+    before = stack.ledger()[TOPIC, 0][0]
+    agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency"})
+    agency.init_transactions(30)
+    agency.begin_transaction()
+    agency.produce(TOPIC, said("14", 1), KEY)
+    agency.commit_transaction(30)
+    (_, end), *_ = send(stack.bootstrap, [of_event(event("G01.001", "15", DAY, 2))])
+    agency.begin_transaction()
+    agency.produce(TOPIC, said("14", 3), KEY)
+    agency.flush(30)
+    agency.abort_transaction(30)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == end + 3, "one aborted, and the marker", within=20)
+    assert not_stored(stack) == end + 1 - before
+
+
+def not_stored(stack: Stack) -> int | None:
+    """Ask `gris status`, which exits with 1: the worker here is not one of `gris up`."""
+    found: int | None = json.loads(stack.run("status", "--json", code=1))["events_not_stored"]
+    return found

@@ -19,6 +19,7 @@ from sinks.clickhouse.queries import CELL_COLUMNS
 from streams.flags import EPOCH
 from streams.partition import Partition
 from streams.report import lines, total_rows
+from streams.settings import Step
 from tests.support import oracle
 
 
@@ -73,6 +74,7 @@ class Store:
         self.said: list[oracle.Statement] = []
         self.totals: dict[oracle.Key, tuple[int, oracle.Total]] = {}
         self.lines: dict[oracle.Line, tuple[int, dict[str, int | None], tuple[str, ...]]] = {}
+        self.floor = 0
 
     def cells(self, days: list[int], below: int, indicators: list[str]) -> pa.Table:
         """Give the newest statement below an offset of each cell of some days; of all indicators when none is named."""
@@ -106,8 +108,11 @@ class Store:
                 lines.setdefault(((bucket - EPOCH).days, indicator, breakdown), []).append(area)
         return lines
 
-    def write(self, partition: Partition, version: int) -> None:
-        """Keep totals and lines of what was touched, and drop the rows that nothing accounts for."""
+    def write(self, partition: Partition, version: int, last: Step = "deletions") -> None:
+        """Keep totals and lines of what was touched, and drop the rows that nothing accounts for.
+
+        ``last`` is the last step of the flush that is done.
+        """
         found = partition.reckon()
         days = partition.absent(partition.fallen_elsewhere())
         partition.load(days, self.cells(days, partition.flushed, []))
@@ -117,6 +122,13 @@ class Store:
             ticks = [None if row[n] is None else int(row[n] * 10_000) for n in ("value", "min", "max")]
             counts = [row[n] for n in ("areas_reported", "areas_expected", "cells")]
             self.totals[key] = (version, oracle.Total(*ticks, *counts, row["status"], tuple(row["flags"])))
+        superfluous = partition.superfluous(found)
+        if last == "totals":
+            return
+        if superfluous:
+            self.floor = max(self.floor, version)
+        if last == "floors":
+            return
         for line in lines(found, version):
             said = decode_line(line.value)
             values = {a["area"]: None if a["value"] is None else int(a["value"] * 10_000) for a in said["areas"]}
@@ -124,7 +136,7 @@ class Store:
             assert line.key.decode() == "|".join(map(str, key))
             assert version >= self.lines.get(key, (0,))[0], "the last line of a key must be of the highest version"
             self.lines[key] = (version, values, tuple(said["flags"]))
-        for day, indicator, breakdown, area in partition.superfluous(found):
+        for day, indicator, breakdown, area in superfluous if last == "deletions" else ():
             del self.totals[EPOCH + dt.timedelta(days=day), indicator, area, breakdown]
 
 
@@ -133,7 +145,7 @@ def opened(catalogue: Catalogue, agency: str, store: Store, next_offset: int) ->
     start = Position("gris.events.z", 0, next_offset, next_offset, 0, 0, "", "", 1)
     stored = {parse(one.time_period).day for one in store.said}
     partition = Partition(catalogue, agency, start, stored, itertools.count())
-    partition.floor = max((version for version, _ in store.totals.values()), default=0)
+    partition.floor = max([store.floor, *(version for version, _ in store.totals.values())])
     behind = store.behind(next_offset)
     read_back(partition, store, partition.unknown_years_of(behind), [day for day, *_ in behind])
     partition.restore(behind)

@@ -1,5 +1,6 @@
 """The whole system for tests: broker, database engine, workers and feed as real processes, on free ports, by pid."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,6 +19,7 @@ from deploy.local.ports import free_port
 from schemas import topics
 from schemas.catalogue import Catalogue, load
 from schemas.errors import Retry
+from streams.readable import readable_ends
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
@@ -214,8 +216,12 @@ class Stack:
         )
 
     def wait_caught_up(self, *, within: float = 120.0, alive: Sequence[Process] = ()) -> None:
-        """Return when the ledger has reached the ends of all event topics; ``alive`` must not die meanwhile."""
-        ends = {place: end for place, end in wait_for(self._ends, "the broker to answer", within=60).items() if end}
+        """Return when the ledger has reached all that can be read of the event topics now.
+
+        ``alive`` must not die meanwhile.
+        """
+        found = wait_for(self._readable_ends, "the broker to answer", within=60)
+        ends = {place: end for place, end in found.items() if end}
 
         def caught_up() -> bool:
             for process in alive:
@@ -236,9 +242,11 @@ class Stack:
                 process.resume()
                 process.stop()
 
-    def _ends(self) -> dict[tuple[str, int], int] | None:
+    def _readable_ends(self) -> dict[tuple[str, int], int] | None:
         with contextlib.suppress(Retry):
-            return self.ends()
+            ends, read = self.ends(), {place: row[0] for place, row in self.ledger().items()}
+            behind = {place: read.get(place, 0) for place, end in ends.items() if end > read.get(place, 0)}
+            return ends | (asyncio.run(readable_ends(self.bootstrap, behind)) if behind else {})
         return None
 
     def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:

@@ -1,12 +1,14 @@
 """What ClickHouse says, sorted by what the caller must do: try again, or stop. Nothing is refused because of it."""
 
+import socket
+
 import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, DataError, OperationalError, ProgrammingError
 from urllib3.exceptions import IncompleteRead, ProtocolError
 
 from schemas.errors import Fatal, Retry
-from sinks.clickhouse.client import REMEDIES, RETRY, Client, sorted_error
+from sinks.clickhouse.client import REMEDIES, RETRY, Client, connect, sorted_error
 
 DOING = "INSERT INTO observations"
 
@@ -96,3 +98,11 @@ def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
     for broken in (whole[:100], whole[: len(whole) // 2] + b"Code: 241. DB::Exception: Memory limit exceeded", b""):
         with pytest.raises(Retry, match="broke off"):
             Client(Halved(broken), "gris").arrow("SELECT 1")
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_a_retry_within_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sinks.clickhouse.client.GREETING_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Retry, match="ClickHouse cannot be reached"):
+        connect(f"http://127.0.0.1:{silent.getsockname()[1]}/gris")

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.catalogue import Catalogue, load
 from streams.partition import Partition
+from streams.settings import Step
 from tests.support import oracle
 from tests.support.one_partition import Store, block_of, opened, read_back
 from tests.support.small_catalogue import FIGURES, NEW_PROVINCES, Figure, write_catalogue
@@ -127,3 +128,25 @@ def test_a_line_is_announced_at_no_lower_version_than_the_lost_flush_announced(c
     assert not partition.due
     fold(catalogue, store, partition, log.said[4:6], set())
     assert partition.due
+
+
+@pytest.mark.parametrize("step", ["floors", "messages", "deletions"])
+def test_lines_of_which_a_lost_flush_left_no_total_are_announced_at_no_lower_version(
+    catalogue: Catalogue, step: Step
+) -> None:
+    log = Log(FLOW)
+    for province in NEW_PROVINCES:
+        log.say(province, DAYS[0], 1)
+    store = Store()
+    partition = opened(catalogue, FLOW.agency, store, 0)
+    fold(catalogue, store, partition, log.said[:2], set())
+    store.write(partition, 2, "messages")
+    partition = opened(catalogue, FLOW.agency, store, 0)
+    fold(catalogue, store, partition, log.said[:5], set(range(5)))
+    store.write(partition, 5, step)
+    partition = opened(catalogue, FLOW.agency, store, 0)
+    fold(catalogue, store, partition, log.said[:4], set())
+    assert not partition.due
+    fold(catalogue, store, partition, log.said[4:5], set())
+    assert partition.due
+    store.write(partition, 5)
