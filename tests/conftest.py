@@ -7,12 +7,13 @@ from xdist.scheduler import LoadFileScheduling, Scheduling
 
 # The longest files, longest first; of all others it does not matter which comes when.
 LONGEST = (
-    "fault/test_faults.py",
-    "fault/test_outages.py",
-    "fault/test_rules_change.py",
-    "fault/test_stopped_early.py",
     "integration/test_bench.py",
+    "fault/test_outages.py",
+    "fault/test_stopped_early.py",
+    "fault/test_rules_change.py",
+    "fault/test_faults.py",
     "integration/test_workload.py",
+    "integration/test_hostile_input.py",
 )
 TESTS = Path(__file__).parent
 TOGETHER = "tests/browser/"  # one system and one browser for all of its files

@@ -24,7 +24,7 @@ def test_three_sigkills_in_the_middle_of_a_stream_lose_nothing_and_double_nothin
                 lambda passed=passed: stack.stored() >= passed,  # type: ignore[misc]
                 f"the ledger to pass {passed} records",
                 within=90,
-                every=0.01,
+                every=0.05,
             )
             worker.kill()
             assert stack.stored() < EVENTS, "it was killed too late to prove anything"
