@@ -18,6 +18,7 @@ from streams.parts import Parts
 # What ending takes beyond the last flush; then the process is cut off, whatever it still waits for.
 END_SECONDS = 1.8
 LEFT_SECONDS = 1.0
+TOLD_SECONDS = 1.5
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,9 @@ class Runner(faust.Worker):
             self.loop.run_until_complete(asyncio.wait(left, timeout=LEFT_SECONDS))
 
     async def _sentinel_task(self) -> None:
-        """Let the loop run once more, not for a second."""
+        """Let the loop run once more; for a moment longer where a fault is to be heard at /readyz."""
+        if self._parts.health.fatal is not None:
+            await asyncio.sleep(TOLD_SECONDS)
 
     def _cut_off(self) -> None:
         log.warning("cut_off", remedy="what was not stored is read again from the ledger")
