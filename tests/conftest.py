@@ -15,6 +15,8 @@ LONGEST = (
     "integration/test_workload.py",
     "integration/test_hostile_input.py",
 )
+# Files of long tests that share nothing: each test may go elsewhere.
+APART = ("tests/fault/test_outages.py", "tests/integration/test_bench.py", "tests/integration/test_workload.py")
 TESTS = Path(__file__).parent
 TOGETHER = "tests/browser/"  # one system and one browser for all of its files
 
@@ -23,7 +25,9 @@ class ByFile(LoadFileScheduling):
     """Whole files go to a process, and those of the browser all to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+        if nodeid.startswith(TOGETHER):
+            return TOGETHER
+        return nodeid if nodeid.startswith(APART) else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
