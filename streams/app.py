@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import faust
 import structlog
+from faust.tables import TableManager
 
 from schemas.errors import Fatal
 from streams.blocks import Blocks, Consumer, Hooks, Transport
@@ -28,6 +29,15 @@ class App(faust.App):
         """Make none: by default it is `<group>-data` in whatever folder the worker was started from."""
 
 
+class NoTables(TableManager):
+    """Faust's tables, of which a worker has none: Faust would give them a second before it joins the group."""
+
+    async def on_start(self) -> None:
+        """Say at once that all are there. The agents are waited for by themselves."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C901 - eight handlers, none of them deep
     """Wire the parts of a worker into a Faust app."""
     app = App(
@@ -38,6 +48,7 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
         topic_disable_leader=True,
         # Without standbys the driver spreads topics over workers; Faust's own assignor puts every partition 0 on one.
         table_standby_replicas=0,
+        TableManager=NoTables,
         stream_wait_empty=False,
         stream_buffer_maxsize=QUEUED_BLOCKS,
         # An offset that the log does not hold stops the worker; nothing is reset.

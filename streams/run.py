@@ -1,5 +1,6 @@
 """Run a worker's app until a signal or a fault ends it: which signals are heeded, and how the process exits."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -16,6 +17,8 @@ from streams.parts import Parts
 
 # What ending takes beyond the last flush; then the process is cut off, whatever it still waits for.
 END_SECONDS = 1.8
+LEFT_SECONDS = 1.0
+TOLD_SECONDS = 1.5
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
@@ -44,6 +47,19 @@ class Runner(faust.Worker):
         with contextlib.suppress(RuntimeError):  # the timer runs, or the loop is closed: it was told before
             self._cut.start()
             self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.Signals(number))
+
+    def _gather_all(self) -> None:
+        """End at once what is left: what matters ended in order before, and mode would wait a second for the rest."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=LEFT_SECONDS))
+
+    async def _sentinel_task(self) -> None:
+        """Let the loop run once more; for a moment longer where a fault is to be heard at /readyz."""
+        if self._parts.health.fatal is not None:
+            await asyncio.sleep(TOLD_SECONDS)
 
     def _cut_off(self) -> None:
         log.warning("cut_off", remedy="what was not stored is read again from the ledger")

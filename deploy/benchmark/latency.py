@@ -7,9 +7,11 @@ event counts, not a sample; both are upper bounds by the pause between two looks
 
 import dataclasses
 import json
+import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,7 @@ AHEAD = 3.0  # seconds a publisher gets to start
 A_PUBLISHER = 12_000  # events a second that one is asked for at most
 STANDSTILL = 60.0
 STORED = "SELECT toString(topic), sum(next_offset) FROM ledger FINAL GROUP BY topic"
+LAST = "SELECT toString(indicator), toString(bucket), max(version) FROM day_totals GROUP BY indicator, bucket"
 PERCENTS = (50, 90, 99)
 FLUSHING = ("totals", "report", "observations", "rejected_events", "day_totals", "announce")
 
@@ -95,7 +98,9 @@ def latency(
             tell(f"{rate:,}/s", 0)
             workload.draw(phases[upto - 1])
             found.append(_phase(bench, feed, workload, phases[:upto], rate, tell))
-        time.sleep(1.0)  # the last lines reach the clients
+        listeners.wait_heard(
+            {(indicator, bucket): int(version) for indicator, bucket, version in bench.client.query(LAST)}
+        )
     finally:
         heard = listeners.stop()
     tell("checking", 0)
@@ -117,6 +122,25 @@ class Listeners:
     def wait_ready(self) -> None:
         """Return once every client has its headers."""
         self._service.wait_ready(lambda: "ready" in self._service.log_file.read_text(errors="replace"), STANDSTILL)
+
+    def wait_heard(self, last: Mapping[tuple[str, str], int]) -> None:
+        """Return once the first client has heard of each line, by indicator and bucket, this version or a later one."""
+
+        def heard() -> bool:
+            self._answers.unlink(missing_ok=True)
+            pid = self._service.pid()
+            if pid is None:
+                raise Fatal(f"The clients of the stream ended; their log ends with:\n{self._service.log_tail()}")
+            os.kill(pid, signal.SIGUSR1)
+            if not poll(self._answers.exists, STANDSTILL):
+                return False
+            newest: dict[tuple[str, str], int] = {}
+            for _, _, indicator, bucket, version in json.loads(self._answers.read_text())["heard"]:
+                newest[indicator, bucket] = max(version, newest.get((indicator, bucket), 0))
+            return all(newest.get(line, 0) >= version for line, version in last.items())
+
+        if not poll(heard, STANDSTILL):
+            raise Fatal(f"The last lines do not reach the clients; their log ends with:\n{self._service.log_tail()}")
 
     def stop(self) -> dict[str, list[list[object]]]:
         """End it and answer what it heard."""

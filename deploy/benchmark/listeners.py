@@ -1,7 +1,8 @@
 """Many clients of the feed's stream in one process. ``python -m deploy.benchmark.listeners PORT COUNT ALL ANSWER``.
 
 The first client reads what it is told; the others only take it, or, if ALL is 1, look for ids. It says "ready"
-once every client has its headers, runs until SIGTERM, and writes what came when: lines of JSON.
+once every client has its headers, runs until SIGTERM, and writes what came when: lines of JSON. On SIGUSR1 it writes
+what came so far.
 """
 
 import contextlib
@@ -63,27 +64,28 @@ class Reader:
 
 def main(port: int, count: int, every: bool, answers: Path) -> None:
     """Listen until told to stop."""
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    signal.signal(signal.SIGTERM, stop)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    watching = selectors.DefaultSelector()
+    told: set[int] = set()
+    for signalled in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(signalled, lambda number, _: told.add(number))
+    watching = _connected(port, count)
     waiting = set(range(count))
-    for number in range(count):
-        client = socket.create_connection((LOOPBACK, port))
-        client.sendall(REQUEST)
-        client.setblocking(False)
-        watching.register(client, selectors.EVENT_READ, (number, client))
     readers = [Reader() for _ in range(count if every else 1)]
     heard: list[tuple[float, int, str, str, int]] = []  # when, client, indicator, bucket, version
     ids: list[tuple[float, int, int]] = []  # when, client, id
     taken = 0
-    while not stopped:
+
+    def write() -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        staged = answers.with_suffix(".new")
+        staged.write_text(
+            json.dumps({"heard": heard, "ids": ids, "bytes": taken, "cpu_seconds": used.ru_utime + used.ru_stime})
+        )
+        staged.replace(answers)
+
+    while signal.SIGTERM not in told:
+        if signal.SIGUSR1 in told:
+            told.remove(signal.SIGUSR1)
+            write()
         for key, _ in watching.select(0.2):
             number, connected = key.data
             with contextlib.suppress(BlockingIOError):
@@ -100,12 +102,20 @@ def main(port: int, count: int, every: bool, answers: Path) -> None:
                     ids += [(now, number, int(found[1])) for found in map(ID.search, events) if found]
                 if number == 0:
                     heard += [(now, 0, *line) for line in map(_line, events) if line is not None]
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    staged = answers.with_suffix(".new")
-    staged.write_text(
-        json.dumps({"heard": heard, "ids": ids, "bytes": taken, "cpu_seconds": used.ru_utime + used.ru_stime})
-    )
-    staged.replace(answers)
+    write()
+
+
+def _connected(port: int, count: int) -> selectors.BaseSelector:
+    """Open so many streams; each is registered with its number and itself."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    watching = selectors.DefaultSelector()
+    for number in range(count):
+        client = socket.create_connection((LOOPBACK, port))
+        client.sendall(REQUEST)
+        client.setblocking(False)
+        watching.register(client, selectors.EVENT_READ, (number, client))
+    return watching
 
 
 def _line(event: bytes) -> tuple[str, str, int] | None:

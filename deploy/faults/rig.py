@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy import topics
 from deploy.benchmark.catalogue import write_catalogue
 from deploy.faults.proxy import Proxy
-from deploy.local.kafka import Broker
+from deploy.local.kafka import BRIEF, Broker
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Service
 from deploy.local.stack import fetch
@@ -91,7 +91,8 @@ class Rig:
         ports = [free_port() for _ in range(5)]
         self.kafka = Proxy(ports[0], ports[1])
         self.clickhouse = Proxy(ports[2], ports[3])
-        self.broker = Broker(folder / "kafka", ports[4], heap=HEAP, folder=folder, behind=(ports[1], ports[0]))
+        behind = (ports[1], ports[0])
+        self.broker = Broker(folder / "kafka", ports[4], heap=HEAP, folder=folder, behind=behind, jvm=BRIEF)
         self.engine = Service("clickhouse", folder)
         self.url = f"http://{LOOPBACK}:{ports[3]}/gris"
         self.catalogue_folder = write_catalogue(folder / "catalogue")

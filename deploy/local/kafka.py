@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, free_port, holder, is_taken
@@ -26,6 +27,8 @@ JAVA_NEEDED = 17
 LAY_SECONDS = 600
 FORMAT_SECONDS = 180
 READY_SECONDS = 180
+BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Flags of a JVM that lives for minutes at most: it has no time to optimise, and a start costs half."""
 
 PROPERTIES = """\
 # Written by deploy/local/kafka.py at every start.
@@ -59,7 +62,8 @@ class Broker:
     """One broker with its data in ``data``; ``heap`` as in -Xmx. Data, pid file and log file outlive the process.
 
     ``behind`` adds a listener for those who come through a proxy: the port on which it listens, and the proxy's, to
-    which its clients are told to connect. ``properties`` are said after ours, and so win.
+    which its clients are told to connect. ``properties`` are said after ours, and so win. ``jvm`` are flags of Java;
+    ``archive`` off does without the archive of classes.
     """
 
     def __init__(
@@ -71,8 +75,12 @@ class Broker:
         folder: Path | None = None,
         behind: tuple[int, int] | None = None,
         properties: Mapping[str, str] | None = None,
+        jvm: Sequence[str] = ("-XX:+UseG1GC",),
+        archive: bool = True,
     ) -> None:
         self.properties = properties or {}
+        self._jvm = jvm
+        self._archive = archive
         self.data = data.resolve()
         self.port = port
         self.heap = heap
@@ -107,8 +115,10 @@ class Broker:
             )
             + "".join(f"{name}={value}\n" for name, value in self.properties.items())
         )
+        program = find_java()
         java = [
-            find_java(),
+            program,
+            *(archived_classes(program, libs) if self._archive else ()),
             "-cp",
             f"{libs}/*",
             f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}",
@@ -116,7 +126,7 @@ class Broker:
         if not (self.data / "logs" / "meta.properties").exists():
             _format(java, properties)
         self.service.start(
-            [*java, f"-Xmx{self.heap}", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties)],
+            [*java, f"-Xmx{self.heap}", *self._jvm, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties)],
             about=self.bootstrap,
         )
         # The port first: asking a broker that does not listen yet costs its client a second each time.
@@ -161,6 +171,36 @@ def lay_libs(libs: Path = LIBS) -> Path:
     return libs
 
 
+def archived_classes(java: str, libs: Path) -> list[str]:
+    """Give the flags by which this Java maps the broker's classes ready-made, from an archive that is made once.
+
+    Loading and verifying them is most of what a start costs. A Java that makes no archive starts without.
+    """
+    program = Path(java).resolve()
+    made_of = f"{(libs / 'pom.sha256').read_text()} {program} {program.stat().st_mtime_ns}"
+    archive = libs.parent / f"classes-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.jsa"
+    if not archive.exists():
+        with (libs.parent / "libs.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not archive.exists():
+                _archive_classes(archive)
+    return [f"-XX:SharedArchiveFile={archive}"] if archive.stat().st_size else []
+
+
+def _archive_classes(archive: Path) -> None:
+    """Start and stop a broker that leaves at its end what it has loaded."""
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        staged = Path(folder) / archive.name
+        jvm = (*BRIEF, f"-XX:ArchiveClassesAtExit={staged}")
+        broker = Broker(Path(folder) / "data", free_port(), heap="384m", jvm=jvm, archive=False)
+        try:
+            broker.start()
+        finally:
+            broker.stop()
+        staged.touch()
+        staged.replace(archive)
+
+
 def find_java() -> str:
     """Answer the path of a Java that can run the broker: of JAVA_HOME, else of PATH."""
     home = os.environ.get("JAVA_HOME")
@@ -176,9 +216,8 @@ def find_java() -> str:
 
 def _format(java: list[str], properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second: no time to optimise
     ran = subprocess.run(
-        [*java, *brief, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)],
+        [*java, *BRIEF, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)],
         check=False,
         capture_output=True,
         text=True,

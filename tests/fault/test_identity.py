@@ -1,5 +1,6 @@
 """A log that is not the one the ledger speaks of stops the worker with a sentence; nothing is reset by itself."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,82 +9,112 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka import admin as kafka
 
+from deploy.local.kafka import Broker
 from deploy.topics import ensure
 from schemas.topics import specs
+from tests.support.catalogue_folders import change, write_catalogue
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.kafka import running_kafka
 from tests.support.sending import of_event, send
-from tests.support.small_catalogue import write_catalogue
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack
 from tests.support.wait import wait_for
 from tests.support.wire import Event, event
 
-TOPIC = "gris.events.z01"
 SECONDS = 30.0
+NUMBERS = itertools.count(1)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """Run the small catalogue; a worker has stored three events and has stopped."""
-    with running_stack(tmp_path, write_catalogue(tmp_path / "catalogue")) as running:
-        worker = running.worker()
-        send(running.bootstrap, [of_event(hour(at)) for at in range(3)])
-        running.wait_caught_up(alive=[worker])
-        assert worker.stop() == 0, worker.tail()
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as running:
         yield running
 
 
-def hour(at: int) -> Event:
-    return event("Z01.001", "01", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse]:
+    with LocalClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
+        yield running
+
+
+class Scene:
+    """A topic, a database and a group of their own, of which a worker has stored three events and has stopped."""
+
+    def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
+        agency = f"i{next(NUMBERS):02}"
+        self.code = f"{agency.upper()}.001"
+        self.topic = f"gris.events.{agency}"
+        catalogue = folder / "catalogue"
+        catalogue.mkdir()
+        change(write_catalogue(catalogue), "agencies.csv", 2, code=agency)
+        change(catalogue, "indicators.csv", 2, code=self.code, agency=agency)
+        self.stack = Stack(folder, broker, engine, catalogue, f"of_{agency}")
+        self.stack.environment["GRIS_GROUP"] = agency
+        self.stack.prepare()
+        self.admin = kafka.AdminClient({"bootstrap.servers": broker.bootstrap})
+        worker = self.stack.worker()
+        self.publish(range(3))
+        self.stack.wait_caught_up(alive=[worker])
+        assert worker.stop() == 0, worker.tail()
+
+    def publish(self, hours: range) -> None:
+        send(self.stack.bootstrap, [of_event(self.hour(at)) for at in hours])
+
+    def hour(self, at: int) -> Event:
+        return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
+
+    def last_words(self) -> str:
+        """Start a worker that must refuse to go on, and give its sentence."""
+        before = self.stack.ledger()
+        worker = self.stack.worker(ready=False)
+        wait_for(lambda: not worker.alive(), "the worker to stop by itself", within=60)
+        assert worker.stop() not in (0, -15), worker.tail()
+        assert self.stack.ledger() == before
+        return worker.tail(3)
 
 
 @pytest.fixture
-def admin(stack: Stack) -> kafka.AdminClient:
-    return kafka.AdminClient({"bootstrap.servers": stack.bootstrap})
+def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[Scene]:
+    found = Scene(tmp_path, broker, engine)
+    yield found
+    found.stack.stop()
 
 
-def last_words(stack: Stack) -> str:
-    """Start a worker that must refuse to go on, and give its sentence."""
-    before = stack.ledger()
-    worker = stack.worker(ready=False)
-    wait_for(lambda: not worker.alive(), "the worker to stop by itself", within=60)
-    assert worker.stop() not in (0, -15), worker.tail()
-    assert stack.ledger() == before
-    return worker.tail(3)
+def test_a_topic_that_was_made_again_is_not_read(scene: Scene) -> None:
+    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
+    wait_for(
+        lambda: scene.topic not in scene.admin.list_topics(timeout=10).topics, "the topic to be gone", within=SECONDS
+    )
+    ensure(scene.stack.bootstrap, specs(scene.stack.catalogue))
+    scene.publish(range(8))
+    assert "not the one that the ledger speaks of" in scene.last_words()
 
 
-def test_a_topic_that_was_made_again_is_not_read(stack: Stack, admin: kafka.AdminClient) -> None:
-    admin.delete_topics([TOPIC])[TOPIC].result(SECONDS)
-    wait_for(lambda: TOPIC not in admin.list_topics(timeout=10).topics, "the topic to be gone", within=SECONDS)
-    ensure(stack.bootstrap, specs(stack.catalogue))
-    send(stack.bootstrap, [of_event(hour(at)) for at in range(8)])
-    assert "not the one that the ledger speaks of" in last_words(stack)
+def test_a_partition_added_to_a_topic_in_use_is_not_read(scene: Scene) -> None:
+    scene.admin.create_partitions([kafka.NewPartitions(scene.topic, 2)])[scene.topic].result(SECONDS)
+    assert "partitions" in scene.last_words()
 
 
-def test_a_partition_added_to_a_topic_in_use_is_not_read(stack: Stack, admin: kafka.AdminClient) -> None:
-    admin.create_partitions([kafka.NewPartitions(TOPIC, 2)])[TOPIC].result(SECONDS)
-    assert "partitions" in last_words(stack)
+def test_a_log_that_begins_behind_the_ledger_is_not_read(scene: Scene) -> None:
+    scene.publish(range(3, 9))
+    place = TopicPartition(scene.topic, 0, 6)
+    scene.admin.delete_records([place])[TopicPartition(scene.topic, 0)].result(SECONDS)
+    assert "begins after the ledger's next offset" in scene.last_words()
 
 
-def test_a_log_that_begins_behind_the_ledger_is_not_read(stack: Stack, admin: kafka.AdminClient) -> None:
-    send(stack.bootstrap, [of_event(hour(at)) for at in range(3, 9)])
-    place = TopicPartition(TOPIC, 0, 6)
-    admin.delete_records([place])[TopicPartition(TOPIC, 0)].result(SECONDS)
-    assert "begins after the ledger's next offset" in last_words(stack)
-
-
-def test_a_topic_stamped_by_its_writers_is_not_read(stack: Stack, admin: kafka.AdminClient) -> None:
+def test_a_topic_stamped_by_its_writers_is_not_read(scene: Scene) -> None:
     entry = kafka.ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=kafka.AlterConfigOpType.SET)
-    resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, TOPIC, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(SECONDS)
-    sentence = last_words(stack)
+    resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, scene.topic, incremental_configs=[entry])
+    scene.admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+    sentence = scene.last_words()
     assert "LogAppendTime" in sentence
 
 
-def test_a_ledger_ahead_of_its_log_is_not_read(stack: Stack) -> None:
-    rows = stack.query(f"SELECT rules, topic_id FROM ledger FINAL WHERE topic = '{TOPIC}'")
+def test_a_ledger_ahead_of_its_log_is_not_read(scene: Scene) -> None:
+    rows = scene.stack.query(f"SELECT rules, topic_id FROM ledger FINAL WHERE topic = '{scene.topic}'")
     rules, topic_id = map(json.dumps, rows[0])
-    values = f"{TOPIC!r}, 0, 50, 50, 0, 0, {rules}, {topic_id}, 1".replace('"', "'")
-    stack.command(
+    values = f"{scene.topic!r}, 0, 50, 50, 0, 0, {rules}, {topic_id}, 1".replace('"', "'")
+    scene.stack.command(
         "INSERT INTO ledger (topic, partition, next_offset, accepted, rejected, skipped, rules, topic_id, partitions)"
         f" VALUES ({values})"
     )
-    assert "ends before" in last_words(stack)
+    assert "ends before" in scene.last_words()

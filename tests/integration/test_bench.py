@@ -50,14 +50,14 @@ def bench(tmp_path: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
 
 def test_a_small_bench_is_right_and_says_everything_in_its_json_file(tmp_path: Path) -> None:
     parts = [word for part in ("throughput", "floors", "rivals", "latency", "feed") for word in ("--only", part)]
-    small = ("--events", "20000", "--workers", "1", "--rate", "300", "--seconds", "2", "--clients", "3", "--crowd", "5")
+    small = ("--events", "10000", "--workers", "1", "--rate", "300", "--seconds", "2", "--clients", "3", "--crowd", "5")
     shown, said = bench(tmp_path, *parts, *small)
     assert "events/s" in shown
-    assert said["published"]["accepted"] + said["published"]["rejected"] == 20_000
+    assert said["published"]["accepted"] + said["published"]["rejected"] == 10_000
     assert said["published"]["rejected"] > 100
 
     (run,) = said["throughput"]
-    assert (run["events"], run["workers"], run["partitions"], run["inserts"]) == (20_000, 1, 4, True)
+    assert (run["events"], run["workers"], run["partitions"], run["inserts"]) == (10_000, 1, 4, True)
     measures = run["measures"]
     assert measures["events_per_second"] > 0
     assert 0 < measures["seconds"] <= measures["whole_seconds"]
@@ -69,7 +69,7 @@ def test_a_small_bench_is_right_and_says_everything_in_its_json_file(tmp_path: P
     assert {"decode", "rules", "rows", "fold", "observations"} <= measures["cpu_stages"].keys()
     assert len(said["floors"]) == 9
 
-    assert [(race["events"], race["wrong"]) for race in said["rivals"]] == [(20_000, [])] * 3
+    assert [(race["events"], race["wrong"]) for race in said["rivals"]] == [(10_000, [])] * 3
     assert all(race["events_per_second"] > 0 for race in said["rivals"])
 
     (rate,) = said["latency"]["rates"]

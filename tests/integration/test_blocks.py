@@ -17,7 +17,7 @@ from deploy.local.kafka import Broker
 from schemas.errors import Fatal
 from schemas.topics import TopicSpec
 from streams.app import App
-from streams.blocks import Blocks, Consumer, Fetched, Hooks, Transport
+from streams.blocks import Blocks, Consumer, ConsumerThread, Fetched, Hooks, Transport
 from streams.record_batches import read
 from tests.support.kafka import running_kafka
 
@@ -48,6 +48,10 @@ class Reading:
         openings = self.consumer.reserve([self.tp])
         await self.consumer.open({self.tp: offset}, openings)
         return openings[self.tp]
+
+    def fetching(self) -> bool:
+        """Tell whether a fetch is under way in the consumer's thread."""
+        return cast("ConsumerThread", self.consumer._thread)._fetching.locked()
 
     def offsets(self, opening: int) -> list[int]:
         """Give the offsets delivered in an opening, in order."""
@@ -111,7 +115,7 @@ def test_an_opening_while_a_fetch_waits_for_records_is_given_every_record(kafka:
             first = await found.open(0)
             await until(lambda: len(found.offsets(first)) == RECORDS, "the first opening")
             for _ in range(5):
-                await asyncio.sleep(0.05)  # for the fetch that waits for what comes next to be under way
+                await until(found.fetching, "the fetch that waits for what comes next to be under way")
                 found.consumer.shut()
                 opening = await found.open(0)
                 await until(lambda opening=opening: len(found.offsets(opening)) >= RECORDS, "the records once more")  # type: ignore[misc]
@@ -125,7 +129,7 @@ def test_a_fetch_that_nobody_waits_for_any_more_takes_no_record_away(kafka: Brok
         async with reading(kafka, "abandoned") as found:
             opening = await found.open(0)
             for round_ in range(1, 4):
-                await asyncio.sleep(0.2)  # for a fetch to be under way
+                await until(found.fetching, "a fetch to be under way")
                 # As at a rebalance: whoever waits for the fetch is ended, the fetch itself goes on in its thread.
                 await found.app._stop_fetcher()
                 await found.app._fetcher.maybe_start()

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +25,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from deploy.local.clickhouse_http import zstd
 from tests.support.clickhouse import CHECKOUT, LocalClickHouse
+from tests.support.wait import wait_for
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -283,13 +283,11 @@ def test_the_ordinary_driver_works(clickhouse_url: str, numbers: str, compress: 
 def test_a_long_insert_does_not_hold_up_reads(clickhouse_url: str, numbers: str) -> None:
     inserting = threading.Thread(
         target=ask,
-        args=(clickhouse_url, "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(15)"),
+        args=(clickhouse_url, "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(30)"),
         kwargs={"database": numbers, "max_block_size": 1, "function_sleep_max_microseconds_per_block": 10**8},
     )
     inserting.start()
-    began = time.monotonic()
     assert ask(clickhouse_url, "SELECT 1").body == b"1\n"
-    assert time.monotonic() - began < 1.0
     assert inserting.is_alive(), "the insert must still run, or the test proves nothing"
     inserting.join()
 
@@ -343,9 +341,6 @@ def test_sigterm_kills_what_still_runs_after_a_while_and_answers_it(tmp_path: Pa
     running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum(sleepEachRow%'"
     with LocalClickHouse(tmp_path / "data") as server, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(lambda: ask(server.url, sql, **limits))
-        deadline = time.monotonic() + 30
-        while ask(server.url, running).body != b"1\n":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: ask(server.url, running).body == b"1\n", "the statement to run")
         assert server.stop() == 0
         assert answer.result(30).headers["X-ClickHouse-Exception-Code"] == "394"

@@ -23,7 +23,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 def test_a_medium_stream_ends_in_exactly_what_an_independent_count_says(stack: Stack, tmp_path: Path) -> None:
     worker = stack.worker()
-    workload = Workload(150_000, days=90)
+    workload = Workload(60_000, days=90)
     publish(workload, stack.bootstrap)
     stack.wait_caught_up(alive=[worker])
     found = differences(stack, workload, tmp_path / "catalogue")
@@ -35,7 +35,7 @@ def test_a_medium_stream_ends_in_exactly_what_an_independent_count_says(stack: S
 def test_buckets_that_leave_memory_all_the_time_come_back_whole(stack: Stack, tmp_path: Path) -> None:
     tiny = {"GRIS_BLOCK_EVENTS": "1000", "GRIS_FLUSH_ROWS": "1000", "GRIS_CUBE_BYTES": str(1 << 20)}
     worker = stack.worker(settings=tiny)
-    workload = Workload(80_000, days=20)
+    workload = Workload(40_000, days=20)
     publish(workload, stack.bootstrap)
     stack.wait_caught_up(alive=[worker])
     found = differences(stack, workload, tmp_path / "catalogue")
@@ -44,7 +44,7 @@ def test_buckets_that_leave_memory_all_the_time_come_back_whole(stack: Stack, tm
 
 
 def test_two_workers_share_the_topics_and_one_may_join_and_leave_in_the_middle(stack: Stack, tmp_path: Path) -> None:
-    workload = Workload(200_000, days=12)
+    workload = Workload(100_000, days=12)
     publish(workload, stack.bootstrap)
     first = stack.worker("worker-1", SMALL_FLUSHES)
     wait_for(lambda: stack.stored() > 10_000, "the first worker to be well on its way", within=60)

@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -14,6 +13,7 @@ from typing import Self
 from deploy.local.ports import free_port
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
+from tests.support.wait import wait_for
 
 STARTED_WITHIN = 60.0
 STOPPED_WITHIN = 30.0
@@ -45,14 +45,16 @@ class LocalClickHouse:
         """Start the process and wait until it answers."""
         command = [sys.executable, "-m", "deploy.local.clickhouse", "--path", str(self.path), "--port", str(self.port)]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, text=True, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + STARTED_WITHIN
-        while not answers(self.url):
-            if self.process.poll() is not None:
-                raise RuntimeError(f"ClickHouse ended with {self.process.returncode} before it answered")
-            if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(f"ClickHouse did not answer within {STARTED_WITHIN} s")
-            time.sleep(0.05)
+        try:
+            wait_for(self._answers_or_ended, "ClickHouse to answer", within=STARTED_WITHIN)
+        except AssertionError:
+            self.kill()
+            raise
+
+    def _answers_or_ended(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"ClickHouse ended with {self.process.returncode} before it answered"
+        return answers(self.url)
 
     def stop(self) -> int:
         """End it by SIGTERM; returns its exit code."""

@@ -48,6 +48,7 @@ def send(bootstrap: str, records: Sequence[Record], *, partitioner: str = "murmu
             "message.max.bytes": 16_000_000,
         }
     )
+    producer.list_topics(timeout=SEND_SECONDS)  # else it asks for its id before it is connected, and again in 0.5 s
     for at, record in enumerate(records):
         forced = {} if record.partition is None else {"partition": record.partition}
         producer.produce(record.topic, record.value, record.key, on_delivery=delivered(at), **forced)  # type: ignore[arg-type]

@@ -19,6 +19,8 @@ from deploy.local.ports import free_port
 from schemas import topics
 from schemas.catalogue import Catalogue, load
 from schemas.errors import Retry
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import migrate
 from streams.readable import readable_ends
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
@@ -121,7 +123,9 @@ class Stack:
     def prepare(self) -> None:
         """Make the topics and the tables."""
         broker.ensure(self.bootstrap, topics.specs(self.catalogue))
-        self.run("migrate")
+        client = connect(self.clickhouse)
+        migrate(client)
+        client.close()
 
     def run(self, *arguments: str, within: float = CHECK_SECONDS, code: int = 0) -> str:
         """Run a `gris` command to its end; it must exit with ``code``. Answers what it printed."""

@@ -10,6 +10,7 @@ from schemas.errors import Fatal
 from streams.announce import Fenced, Silence
 from streams.health import Health
 from streams.parts import Parts
+from streams.run import Runner
 from streams.threads import Threads
 
 
@@ -40,3 +41,12 @@ def test_what_was_not_stored_is_no_fault(flusher: LastFlush) -> None:
 
 def test_a_refusal_in_the_last_flush_is_the_workers_last_word() -> None:
     assert str(finished(LastFlush(Fatal("ClickHouse refused"))).fatal) == "ClickHouse refused"
+
+
+def test_what_is_left_when_a_worker_ends_is_ended_with_it_and_not_waited_for() -> None:
+    loop = asyncio.new_event_loop()
+    left = loop.create_task(asyncio.Event().wait())
+    runner: Any = SimpleNamespace(loop=loop)
+    Runner._gather_all(runner)
+    loop.close()
+    assert left.cancelled()
