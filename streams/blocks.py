@@ -31,7 +31,8 @@ for _name, _wanted in SUPPORTED.items():
             " Install deploy/requirements.txt, or port streams/blocks.py and run tests/integration/test_blocks.py."
         )
 
-FETCH_WAIT_MS = 20
+# A fetch waits for so much, or so long: a small block costs nearly what a large one does.
+FETCH_BYTES, FETCH_WAIT_MS = 64 << 10, 40
 ROOM_SECONDS = 0.02
 """How long a fetch waits at the most while a partition's queue is full: it would not hear that there is room again."""
 
@@ -131,6 +132,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - not a parameter of Faust
         # The broker answers a connection's requests in turn: behind an idle fetch of Faust's 1.5 s all others wait.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - not a parameter of Faust
+        consumer._fetch_min_bytes = FETCH_BYTES  # noqa: SLF001 - not a parameter of Faust
         return consumer
 
 

@@ -16,8 +16,9 @@ from faust.types import TP
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.tail import Key, delete_totals
 from sinks.clickhouse.writer import Writer
-from streams.aggregate import Aggregator, Batch, Rows
+from streams.aggregate import Aggregator
 from streams.announce import Announcing, Fenced
+from streams.batch import Batch, Rows
 from streams.health import Health
 from streams.memory import give_back
 from streams.metrics import Metrics

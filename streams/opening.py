@@ -14,7 +14,7 @@ from sinks.clickhouse import ledger, queries, tail
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.writer import Writer
-from streams.aggregate import Aggregator, Start
+from streams.aggregate import Aggregator
 from streams.announce import Announcing
 from streams.blocks import Consumer
 from streams.broker import Identity
@@ -22,6 +22,7 @@ from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import held_by
 from streams.threads import Threads
+from streams.waiting import Start
 
 ASKING_ENDS = "asking Kafka for the ends of the logs"
 WATCH_SECONDS = 5.0

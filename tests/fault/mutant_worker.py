@@ -5,7 +5,8 @@ Run as a program in the place of `gris worker`. The fault harness must find it o
 
 from deploy.cli import main
 from sinks.clickhouse.writer import Writer
-from streams.aggregate import Aggregator, Batch
+from streams.aggregate import Aggregator
+from streams.batch import Batch
 
 take = Aggregator.take
 

@@ -24,7 +24,7 @@ from schemas.registry import BundledSchemas
 from schemas.rules import Rules
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.queries import CELL_COLUMNS, EPOCH
-from streams.aggregate import Aggregator, Start
+from streams.aggregate import Aggregator
 from streams.blocks import Fetched
 from streams.flush import Flusher
 from streams.health import Health
@@ -32,6 +32,7 @@ from streams.metrics import Metrics
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged, Validator
+from streams.waiting import Start
 from tests.support.batches import Said, batch, fetched
 from tests.support.inline_worker import Announced
 from tests.support.judging import SCHEMA_IDS

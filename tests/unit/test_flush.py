@@ -12,7 +12,7 @@ from faust.types import TP
 from schemas.errors import Fatal
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.writer import REJECTED
-from streams.aggregate import Aggregator, Start
+from streams.aggregate import Aggregator
 from streams.announce import Silence
 from streams.flush import Flusher
 from streams.health import Health
@@ -21,6 +21,7 @@ from streams.rows import observation_rows
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Judged
+from streams.waiting import Start
 from tests.support.judging import block, bundled, decoded
 from tests.support.wire import event
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from sinks.clickhouse.ledger import Position
-from streams.aggregate import Open
 from streams.partition import Partition
+from streams.waiting import Open
 from tests.support.judging import bundled
 
 NOW = 1_000_000.0

@@ -14,7 +14,7 @@ from schemas.codec import EventCodec
 from schemas.registry import BundledSchemas
 from schemas.rules import Rules
 from sinks.clickhouse.ledger import Position
-from streams.aggregate import Aggregator, Start
+from streams.aggregate import Aggregator
 from streams.announce import Fenced
 from streams.blocks import Fetched
 from streams.flush import Flusher
@@ -23,6 +23,7 @@ from streams.metrics import Metrics
 from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.validate import Validator
+from streams.waiting import Start
 from tests.support.batches import Said, batch, fetched
 from tests.support.inline_worker import Announced
 from tests.support.judging import SCHEMA_IDS
