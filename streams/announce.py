@@ -26,6 +26,8 @@ TRANSACTION_MS = 10_000
 BATCH_BYTES = 1 << 20
 # A transaction of more batches might not be through before the broker gives it up.
 BATCHES = 8
+# Of a small flush both topics, so that the broker hears of both in one request and gets both in another.
+AT_ONCE = 2
 
 
 class Fenced(GrisError):
@@ -106,9 +108,9 @@ class Announcer:
             packing = await asyncio.to_thread(_Packing, producer, said)
             while not packing.done:
                 async with producer.transaction():
-                    # All at once: the broker hears of both topics in one request, and gets both in another.
-                    for topic, batch in await asyncio.to_thread(packing.some, BATCHES):
-                        pending.append(await producer.send_batch(batch, topic, partition=0))
+                    for _ in range(BATCHES // AT_ONCE):
+                        for topic, batch in await asyncio.to_thread(packing.some, AT_ONCE):
+                            pending.append(await producer.send_batch(batch, topic, partition=0))
                     await asyncio.gather(*pending)
                 pending.clear()
         except MessageSizeTooLargeError as error:

@@ -155,8 +155,9 @@ def test_a_partition_whose_queue_has_room_again_is_fetched_whatever_the_fetch_be
             waits = asyncio.ensure_future(fetch(found.consumer))
             await asyncio.sleep(0)  # its first step: by then it has chosen what to fetch
             found.consumer.on_buffer_drop(found.tp)
-            assert await asyncio.wait_for(waits, WITHIN) == []
-            assert [tp for tp, _ in await asyncio.wait_for(fetch(found.consumer), WITHIN)] == [found.tp]
+            fetched = await asyncio.wait_for(waits, WITHIN)
+            fetched = fetched or await asyncio.wait_for(fetch(found.consumer), WITHIN)
+            assert [tp for tp, _ in fetched] == [found.tp]
 
     asyncio.run(scene())
 

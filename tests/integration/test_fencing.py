@@ -10,7 +10,7 @@ from faust.types import TP
 from deploy import topics as broker
 from schemas.catalogue import load
 from schemas.topics import specs
-from streams.announce import Announcer, Fenced, Messages
+from streams.announce import BATCH_BYTES, Announcer, Fenced, Messages
 from streams.report import Line
 from tests.support.wait import wait_for
 
@@ -18,16 +18,17 @@ PLACE = TP("gris.events.fenced", 0)
 
 
 class Slow:
-    """Lines of which the second comes when the transaction has ended by itself."""
+    """Lines of which the last comes when the transaction has ended by itself; the first fills a batch."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
 
     def __iter__(self) -> Iterator[Line]:
-        yield Line(b"1", b"x")
+        yield Line(b"1", b"x" * BATCH_BYTES)
+        yield Line(b"2", b"x")
         transaction = self._announcer._producers[PLACE]._txn_manager
         wait_for(transaction.is_fatal_error, "the broker to refuse the first batch")
-        yield Line(b"2", b"x")
+        yield Line(b"3", b"x")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,11 @@ class Stack:
         with contextlib.suppress(Retry):
             ends, read = self.ends(), {place: row[0] for place, row in self.ledger().items()}
             behind = {place: read.get(place, 0) for place, end in ends.items() if end > read.get(place, 0)}
-            return ends | (asyncio.run(readable_ends(self.bootstrap, behind)) if behind else {})
+            if behind:
+                # In a thread: in tests of the browser, this one has an event loop already.
+                with ThreadPoolExecutor(1) as aside:
+                    ends |= aside.submit(asyncio.run, readable_ends(self.bootstrap, behind)).result()
+            return ends
         return None
 
     def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:
