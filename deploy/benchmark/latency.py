@@ -25,7 +25,7 @@ from deploy.benchmark.workload import TOPICS, Workload
 from deploy.local.process import Service, poll
 from schemas.errors import Fatal
 
-WARM_UP = (1_000, 3)  # events a second, seconds
+WARM_UP = (5_000, 10)  # events a second, seconds: a broker has to have compiled its code
 LOOK_EVERY = 0.02
 AHEAD = 3.0  # seconds a publisher gets to start
 A_PUBLISHER = 12_000  # events a second that one is asked for at most
