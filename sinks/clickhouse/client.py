@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -232,7 +233,19 @@ def _mapped_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, HTTPError, OSError) as error:
+        _let_go(error)
         raise sorted_error(error, " ".join(doing.split())[:60]) from error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty the frames that an error came through.
+
+    urllib3 keeps errors in variables of frames that are in these errors' own tracebacks: what was to be sent would stay
+    in memory with them, insert by insert, until a full garbage collection, to which an idle process hardly ever comes.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def sorted_error(error: Exception, doing: str) -> GrisError:

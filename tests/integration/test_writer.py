@@ -1,9 +1,13 @@
 """The writer against a real engine: exact figures, repeatable inserts, a view that forgets nothing it should show."""
 
+import contextlib
 import dataclasses
 import datetime as dt
+import gc
+import logging
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +18,7 @@ from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.queries import cells
 from sinks.clickhouse.ticks import decimal_to_ticks, ticks_to_decimal
 from sinks.clickhouse.writer import Writer
+from tests.support.clickhouse import LocalClickHouse
 from tests.support.observations import RECEIVED, observation_rows, rejected_rows, topic_of, total_rows
 from tests.support.oracle import Statement, Total
 
@@ -169,3 +174,23 @@ def test_a_database_that_is_away_for_a_moment_is_a_retry_not_an_end(client: Clie
         client.query(
             "SELECT sleepEachRow(0.1) FROM numbers(30)", settings={"max_execution_time": 1, "max_block_size": 1}
         )
+
+
+def test_inserts_that_fail_leave_nothing_in_memory(tmp_path: Path) -> None:
+    rows = pa.table({"text": ["x" * 1_000] * 1_000})
+    with LocalClickHouse(tmp_path) as server:
+        client = connect(f"{server.url}/gris")
+        server.kill()
+        logging.disable()  # pytest keeps what is logged, with its error
+        gc.disable()  # what nothing refers to any more must not wait for it: idle, a worker hardly ever comes to it
+        try:
+            before = pa.total_allocated_bytes()
+            for _ in range(10):
+                with contextlib.suppress(Retry):  # pytest.raises would keep it
+                    client.insert("observations", rows)
+                    pytest.fail("The server is dead.")
+            assert pa.total_allocated_bytes() - before < rows.nbytes
+        finally:
+            gc.enable()
+            logging.disable(logging.NOTSET)
+            client.close()
