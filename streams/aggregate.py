@@ -163,6 +163,11 @@ class Aggregator:
         if self._held >= self._settings.held_rows:
             self.held.set()
 
+    async def rows_folded(self) -> Rows:
+        """Take the rows of all blocks, once a block that is being folded in is."""
+        async with self._state:
+            return self.take_rows()
+
     def take_rows(self) -> Rows:
         """Take the rows of all blocks that nobody took: they may be stored any time before the ledger passes them."""
         rows, self._rows, self._held = self._rows, Rows([], []), 0

@@ -7,7 +7,7 @@ wakes up after its partitions moved (a zombie) can add no older line behind a ne
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -18,6 +18,7 @@ from faust.types import TP
 from schemas.errors import Fatal, GrisError, Retry
 from schemas.topics import DAILY, REJECTED
 from streams.report import Encoding, Line
+from streams.together import all_of
 
 MAX_REQUEST = 24 << 20
 MAX_MESSAGE = MAX_REQUEST - 1024  # the batch around it counts
@@ -87,7 +88,7 @@ class Announcer:
         """Become the only one who may announce these partitions, and no others. Raises Retry."""
         await self.close()
         self._ours = frozenset(tps)
-        await _all(self._producer(tp) for tp in self._ours)
+        await all_of(self._producer(tp) for tp in self._ours)
 
     def release(self) -> None:
         """Make no producer anew for what was ours: it would fence the worker that has it now."""
@@ -99,7 +100,7 @@ class Announcer:
         Raises Retry when the broker does not answer (sending again repeats equal messages), Fenced when another worker
         took over, Fatal when a message does not fit the topic.
         """
-        await _all(self._send(tp, said) for tp, said in messages.items() if said.rejects or said.lines)
+        await all_of(self._send(tp, said) for tp, said in messages.items() if said.rejects or said.lines)
 
     async def _send(self, tp: TP, said: Messages) -> None:
         pending: list[asyncio.Future[Any]] = []
@@ -216,17 +217,6 @@ class _Packing:
             self._next = next(self._left, None)
         batch.close()
         return topic, batch
-
-
-async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
-    """Do all at once and wait for all, also when some fail: none must go on while it is done again.
-
-    Raises the first failure, or the first that is no Retry.
-    """
-    done = await asyncio.gather(*works, return_exceptions=True)
-    failures = [failure for failure in done if isinstance(failure, BaseException)]
-    for failure in sorted(failures, key=lambda failure: isinstance(failure, Retry)):
-        raise failure
 
 
 def _noticed(acknowledgement: "asyncio.Future[Any]") -> None:

@@ -32,9 +32,12 @@ for _name, _wanted in SUPPORTED.items():
         )
 
 # A fetch waits for so much, or so long: a small block costs nearly what a large one does.
-FETCH_BYTES, FETCH_WAIT_MS = 64 << 10, 40
+FETCH_BYTES, FETCH_WAIT_MS = 128 << 10, 70
 ROOM_SECONDS = 0.02
 """How long a fetch waits at the most while a partition's queue is full: it would not hear that there is room again."""
+
+HINT_SECONDS = 2.0
+"""How long a broker may take to take a hint: flushes wait for it."""
 
 log = structlog.get_logger(__name__)
 
@@ -267,7 +270,7 @@ class Consumer(driver.Consumer):
             )
 
     async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
-        """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told."""
+        """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told, and soon."""
         held = {
             TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in self._openings
         }
@@ -276,8 +279,9 @@ class Consumer(driver.Consumer):
         thread = self._thread
         try:
             # Not by Faust's own commit, which crashes the app when it fails.
-            await thread.call_thread(thread._ensure_consumer().commit, held)  # noqa: SLF001
-        except KafkaError as error:
+            committing = thread.call_thread(thread._ensure_consumer().commit, held)  # noqa: SLF001
+            await asyncio.wait_for(committing, HINT_SECONDS)
+        except (KafkaError, TimeoutError) as error:
             log.warning("commit_hint_failed", error=type(error).__name__)
 
     def verify_event_path(self, now: float, tp: TP) -> None:

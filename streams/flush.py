@@ -24,8 +24,13 @@ from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.settings import Step, WorkerSettings
 from streams.threads import Threads
+from streams.together import all_of, both
 
 TICK_SECONDS = 0.5
+HINT_SECONDS = 1.0
+"""How often Kafka is told where the ledger stands, at the most."""
+REST = 1.25
+"""Near the head of the log a flush is at least so many times what the last took after it."""
 PATIENCE = 6
 """In a replay, events wait for so many times what the last flush took."""
 SHARES = 16
@@ -65,6 +70,14 @@ class Pulse:
         asyncio.get_running_loop().call_later(TICK_SECONDS, self._beat)
 
 
+def wait_near_the_head(longest: float, took: float) -> float:
+    """Give the seconds that events wait for a flush, if the last took so many: at most ``longest`` until they are out.
+
+    Where the flush itself takes long, they wait longer: flushes one right after another would only be more of them.
+    """
+    return min(longest, max(longest - took, REST * took))
+
+
 class Flusher:
     """Store what the aggregator has folded, a batch at a time, while it folds on."""
 
@@ -93,6 +106,8 @@ class Flusher:
         self._pulse = Pulse()
         self._took = 0.0
         """Seconds that the last flush took."""
+        self._hints: dict[TP, int] = {}
+        self._hinted = 0.0
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -107,7 +122,7 @@ class Flusher:
                 self._pulse.forget()
 
     async def flush(self, most: int | None = None) -> None:
-        """Store one batch, of all partitions or of at ``most`` so many events: last comes the hint to Kafka.
+        """Store one batch, of all partitions or of at ``most`` so many events.
 
         1. observations, rejected, day_totals into ClickHouse: equal rows if repeated, and older totals lose; rows may
            have been stored ahead;
@@ -115,27 +130,38 @@ class Flusher:
         3. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
         4. after a start under other rules, the deletion of totals that nothing accounts for any more;
         5. the ledger row: from here on a restart begins behind the batch;
-        6. the Kafka commit: for lag tools only.
+        6. within a second, the Kafka commit: for lag tools only.
 
         Raises Fenced when another worker may have the partitions by now; what was stored of the batch does no harm.
         """
         self._pulse.feel()
         async with self._whole():
             start = time.perf_counter()
-            batch = await self._aggregator.take(most)
+            # Rows are stored while totals are reckoned. What a fold that was under way adds to them comes after.
+            _, batch = await both(self._store_folded(), self._aggregator.take(most))
             if batch is None:
                 return
             await self._store(batch.rows)
             await self._alongside(self._tell(batch))
             if not self._settings.bench_no_inserts:
                 await self._settle(batch)
+                self._hints |= {tp: position.next_offset for tp, position in batch.positions.items()}
             self._aggregator.stored(batch)
             if batch.events > self._settings.held_rows:
                 await self._threads.database(give_back)
             self._took = time.perf_counter() - start
             self._metrics.flushes.observe(self._took)
-            if self.commit_hint is not None and not self._settings.bench_no_inserts:
-                await self.commit_hint({tp: p.next_offset for tp, p in batch.positions.items()})
+
+    async def finish(self) -> None:
+        """Store what was folded in, and tell Kafka."""
+        await self.flush()
+        await self.hint()
+
+    async def hint(self) -> None:
+        """Commit to Kafka where the ledger stands, if it has not heard yet."""
+        hints, self._hints, self._hinted = self._hints, {}, time.monotonic()
+        if hints and self.commit_hint is not None:
+            await self.commit_hint(hints)
 
     async def _settle(self, batch: Batch) -> None:
         for tp, keys in batch.superfluous.items():
@@ -160,16 +186,31 @@ class Flusher:
                 self._aggregator.close()
                 raise
 
+    async def _store_folded(self) -> None:
+        await self._store(await self._aggregator.rows_folded())
+
     async def _store(self, rows: Rows) -> None:
-        await self._insert("storing observations", self._writer.observations, rows.observations)
-        self._passed("observations")
-        await self._insert("storing rejected events", self._writer.rejected, rows.rejected)
-        self._passed("rejected")
+        """Store accepted and refused events side by side: neither needs the other."""
+        await self._health.persist(
+            "storing events",
+            lambda: all_of(
+                [
+                    self._insert("observations", self._writer.observations, rows.observations),
+                    self._insert("rejected", self._writer.rejected, rows.rejected),
+                ]
+            ),
+        )
+
+    async def _insert(self, step: Step, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
+        if tables and not self._settings.bench_no_inserts:
+            with self._metrics.stage(step):
+                await self._threads.database(_as_one(insert, tables))
+        self._passed(step)
 
     async def _tell(self, batch: Batch) -> None:
         tables = batch.tables()
         while (table := await self._threads.compute(self._next, tables)) is not None:
-            await self._insert("storing day totals", self._ours(self._writer.day_totals), [table])
+            await self._insert_totals(table)
         self._passed("totals")
         await self._raise_floors([tp for tp, keys in batch.superfluous.items() if keys], batch)
         self._passed("floors")
@@ -178,6 +219,14 @@ class Flusher:
                 "publishing to gris.rejected and gris.daily", lambda: self._announcer.send(batch.messages)
             )
         self._passed("messages")
+
+    async def _insert_totals(self, table: pa.Table) -> None:
+        if not self._settings.bench_no_inserts:
+            with self._metrics.stage("day_totals"):
+                await self._health.persist(
+                    "storing day totals",
+                    lambda: self._threads.database(self._ours(self._writer.day_totals), table),
+                )
 
     async def _raise_floors(self, tps: Sequence[TP], batch: Batch) -> None:
         if tps and not self._settings.bench_no_inserts:
@@ -223,13 +272,6 @@ class Flusher:
 
         return change_in_time
 
-    async def _insert(self, doing: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
-        if not tables or self._settings.bench_no_inserts:
-            return
-        with self._metrics.stage(doing.removeprefix("storing ").replace(" ", "_")):
-            rows = pa.concat_tables(tables).unify_dictionaries()
-            await self._health.persist(doing, lambda: self._threads.database(insert, rows))
-
     async def _delete(self, keys: Sequence[Key], version: int) -> None:
         if keys:
             await self._health.persist(
@@ -251,11 +293,13 @@ class Flusher:
             if aggregator.held.is_set():
                 await self._store_ahead()
                 continue
-            pause = settings.flush_ms / 1000
+            pause = self._wanted()
             if aggregator.since is not None:
                 pause = aggregator.since + self._wanted() - time.monotonic()
                 if pause <= 0:
                     return
+            if time.monotonic() - self._hinted >= HINT_SECONDS:
+                await self.hint()
             waiting = [asyncio.ensure_future(event.wait()) for event in (aggregator.filled, aggregator.held)]
             await asyncio.wait(
                 waiting, timeout=min(pause, settings.flush_ms / 1000), return_when=asyncio.FIRST_COMPLETED
@@ -270,10 +314,18 @@ class Flusher:
         """
         settings = self._settings
         if not self._aggregator.behind:
-            return settings.flush_ms / 1000
+            return wait_near_the_head(settings.flush_ms / 1000, self._took)
         return max(settings.replay_flush_ms / 1000, min(PATIENCE * self._took, settings.replay_wait_ms / 1000))
 
     async def _store_ahead(self) -> None:
         """Store rows before their flush: they are the same whenever they come, and need not wait in memory."""
         async with self._whole():
             await self._store(self._aggregator.take_rows())
+
+
+def _as_one(insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> Callable[[], None]:
+    @functools.wraps(insert)
+    def insert_them() -> None:
+        insert(pa.concat_tables(tables).unify_dictionaries())
+
+    return insert_them

@@ -53,7 +53,7 @@ class Parts:
         self.opener.stop()
         if self.health.fatal is None:
             try:
-                await asyncio.wait_for(self.flusher.flush(), seconds)
+                await asyncio.wait_for(self.flusher.finish(), seconds)
             except (TimeoutError, Fenced):
                 log.warning("stopped_before_flush", remedy="what was not stored is read again from the ledger")
             except Fatal as fatal:

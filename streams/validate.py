@@ -1,6 +1,7 @@
 """Judge fetched blocks: what the validate agent does with each."""
 
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -51,6 +52,21 @@ class Judged:
         return int(written + 2 * self.rejected.nbytes) if self.refused else int(written)
 
 
+class _Again:
+    """Gives the same block again until it is done with."""
+
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self._block: Block | None = None
+
+    def next(self) -> Block:
+        self._block = self._block or next(self._blocks)
+        return self._block
+
+    def done(self) -> None:
+        self._block = None
+
+
 class Validator:
     """Rows as pure functions of record bytes, broker time, topic, partition and offset, under one set of rules."""
 
@@ -77,32 +93,29 @@ class Validator:
 
         A registry that cannot be reached is waited for; nothing is refused because of it. Raises Fatal.
         """
-        blocks, reached = self._blocks(fetched), fetched.follows
-        while (judged := await self._next(fetched, blocks, reached)) is not None:
+        blocks, reached = _Again(self._blocks(fetched)), fetched.follows
+        while reached != fetched.reaches:
+            judged = await self._health.persist(
+                "judging events", functools.partial(self._threads.compute, self._judge, fetched, blocks, reached)
+            )
             yield judged
             reached = judged.reaches
-        if reached != fetched.reaches:
-            yield await self._verdicts(fetched, _block(fetched, NO_RECORDS, self._partitions), reached)
 
-    async def _next(self, fetched: Fetched, blocks: Iterator[Block], follows: int) -> Judged | None:
-        block = await self._threads.compute(self._framed, blocks)
-        return None if block is None else await self._verdicts(fetched, block, follows)
-
-    async def _verdicts(self, fetched: Fetched, block: Block, follows: int) -> Judged:
-        return await self._health.persist(
-            "judging events", lambda: self._threads.compute(self._judge, fetched, block, follows)
-        )
-
-    def _framed(self, blocks: Iterator[Block]) -> Block | None:
+    def _judge(self, fetched: Fetched, blocks: _Again, follows: int) -> Judged:
+        """Judge the next block, in one go with reading it: at the head of a log a change of threads costs as much."""
         with self._metrics.stage("frame"):
-            return next(blocks, None)
+            block = blocks.next()
+        judged = self._judged(fetched, block, follows)
+        blocks.done()
+        return judged
 
     def _blocks(self, fetched: Fetched) -> Iterator[Block]:
         place = f"{fetched.tp.topic}, partition {fetched.tp.partition}"
         for records in read(place, fetched.batches, fetched.follows, self._block_events):
             yield _block(fetched, records, self._partitions)
+        yield _block(fetched, NO_RECORDS, self._partitions)
 
-    def _judge(self, fetched: Fetched, block: Block, follows: int) -> Judged:
+    def _judged(self, fetched: Fetched, block: Block, follows: int) -> Judged:
         with self._metrics.stage("decode"):
             decoded = self._codec.decode(block.values)
         with self._metrics.stage("rules"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy import topics
 from deploy.benchmark.catalogue import write_catalogue
 from deploy.benchmark.probe import Usage, usage
+from deploy.local.kafka import BRIEF
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Service, poll
 from deploy.local.settings import LocalSettings
@@ -145,7 +146,8 @@ def running(folder: Path, partitions: int = 1) -> Iterator[Bench]:
         data=folder,
     )
     stack = Stack(settings)
-    stack.broker.properties = GROUP_WAITS
+    # Java's optimising compiler would take a third of a core for as long as the bench lasts.
+    stack.broker.properties, stack.broker.jvm = GROUP_WAITS, BRIEF
     with contextlib.ExitStack() as ending:
         for name in ("kafka", "clickhouse"):
             ending.callback(stack.stop, name)

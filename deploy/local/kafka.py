@@ -79,7 +79,7 @@ class Broker:
         archive: bool = True,
     ) -> None:
         self.properties = properties or {}
-        self._jvm = jvm
+        self.jvm = jvm
         self._archive = archive
         self.data = data.resolve()
         self.port = port
@@ -126,7 +126,7 @@ class Broker:
         if not (self.data / "logs" / "meta.properties").exists():
             _format(java, properties)
         self.service.start(
-            [*java, f"-Xmx{self.heap}", *self._jvm, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties)],
+            [*java, f"-Xmx{self.heap}", *self.jvm, "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties)],
             about=self.bootstrap,
         )
         # The port first: asking a broker that does not listen yet costs its client a second each time.

@@ -20,7 +20,7 @@ class LastFlush:
     def __init__(self, error: Exception | None, seconds: float = 0.0) -> None:
         self._error, self._seconds = error, seconds
 
-    async def flush(self) -> None:
+    async def finish(self) -> None:
         await asyncio.sleep(self._seconds)
         if self._error is not None:
             raise self._error

@@ -2,19 +2,21 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import Fatal
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.writer import REJECTED
 from streams.aggregate import Aggregator
 from streams.announce import Silence
-from streams.flush import Flusher
+from streams.flush import Flusher, wait_near_the_head
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.rows import observation_rows
@@ -125,6 +127,50 @@ def test_a_flush_of_a_few_events_takes_the_partition_that_waits_longest() -> Non
         assert aggregator.rows == 0
 
     scene(database, play)
+
+
+def test_kafka_hears_of_many_flushes_at_once_and_of_the_last_before_the_end() -> None:
+    heard: list[Mapping[TP, int]] = []
+
+    async def hear(hints: Mapping[TP, int]) -> None:
+        heard.append(hints)
+
+    async def play(aggregator: Aggregator, flusher: Flusher) -> None:
+        flusher.commit_hint = hear
+        for at in (0, BLOCK):
+            await aggregator.fold(judged(at))
+            await flusher.flush()
+        assert not heard
+        await aggregator.fold(judged(2 * BLOCK))
+        await flusher.finish()
+        await flusher.finish()
+        assert heard == [{PLACE: 3 * BLOCK}]
+
+    scene(Database(), play)
+
+
+def test_kafka_hears_of_a_flush_also_when_nothing_follows_it() -> None:
+    async def play(aggregator: Aggregator, flusher: Flusher) -> None:
+        heard: asyncio.Future[Mapping[TP, int]] = asyncio.get_running_loop().create_future()
+
+        async def hear(hints: Mapping[TP, int]) -> None:
+            heard.set_result(hints)
+
+        flusher.commit_hint = hear
+        await aggregator.fold(judged(0))
+        running = asyncio.ensure_future(flusher.run())
+        assert await asyncio.wait_for(heard, 10) == {PLACE: BLOCK}
+        running.cancel()
+        await asyncio.wait((running,))
+
+    scene(Database(), play, flush_ms=10)
+
+
+@given(longest=st.floats(0.01, 60), took=st.floats(0, 120))
+def test_flushes_are_in_time_where_they_are_quick_and_never_right_after_another(longest: float, took: float) -> None:
+    wait = wait_near_the_head(longest, took)
+    assert wait <= longest
+    assert wait + took <= longest or wait >= min(took, longest)
 
 
 @pytest.mark.parametrize("table", ["observations", "day_totals", "ledger"])
