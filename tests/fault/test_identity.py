@@ -1,6 +1,5 @@
 """A log that is not the one the ledger speaks of stops the worker with a sentence; nothing is reset by itself."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka import admin as kafka
 
 from deploy.local.kafka import Broker
-from deploy.topics import ensure
-from schemas.topics import specs
-from tests.support.catalogue_folders import change, write_catalogue
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
-from tests.support.sending import of_event, send
-from tests.support.stack import Stack
+from tests.support.topic_of_its_own import SECONDS, TopicOfItsOwn
 from tests.support.wait import wait_for
-from tests.support.wire import Event, event
-
-SECONDS = 30.0
-NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +27,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse
         yield running
 
 
-class Scene:
-    """A topic, a database and a group of their own, of which a worker has stored three events and has stopped."""
+class Scene(TopicOfItsOwn):
+    """A worker has stored three events of the topic and has stopped."""
 
     def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
-        agency = f"i{next(NUMBERS):02}"
-        self.code = f"{agency.upper()}.001"
-        self.topic = f"gris.events.{agency}"
-        catalogue = folder / "catalogue"
-        catalogue.mkdir()
-        change(write_catalogue(catalogue), "agencies.csv", 2, code=agency)
-        change(catalogue, "indicators.csv", 2, code=self.code, agency=agency)
-        self.stack = Stack(folder, broker, engine, catalogue, f"of_{agency}")
-        self.stack.environment["GRIS_GROUP"] = agency
-        self.stack.prepare()
-        self.admin = kafka.AdminClient({"bootstrap.servers": broker.bootstrap})
+        super().__init__(folder, broker, engine)
         worker = self.stack.worker()
         self.publish(range(3))
         self.stack.wait_caught_up(alive=[worker])
         assert worker.stop() == 0, worker.tail()
-
-    def publish(self, hours: range) -> None:
-        send(self.stack.bootstrap, [of_event(self.hour(at)) for at in hours])
-
-    def hour(self, at: int) -> Event:
-        return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
 
     def last_words(self) -> str:
         """Start a worker that must refuse to go on, and give its sentence."""
@@ -80,11 +55,7 @@ def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[S
 
 
 def test_a_topic_that_was_made_again_is_not_read(scene: Scene) -> None:
-    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
-    wait_for(
-        lambda: scene.topic not in scene.admin.list_topics(timeout=10).topics, "the topic to be gone", within=SECONDS
-    )
-    ensure(scene.stack.bootstrap, specs(scene.stack.catalogue))
+    scene.make_again()
     scene.publish(range(8))
     assert "not the one that the ledger speaks of" in scene.last_words()
 

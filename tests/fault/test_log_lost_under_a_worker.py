@@ -1,7 +1,6 @@
 """A log that is cut or made again while a worker reads it: the worker stops with a sentence, and resets nothing."""
 
 import contextlib
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +11,14 @@ from confluent_kafka import TopicPartition
 from confluent_kafka import admin as kafka
 
 from deploy.local.kafka import Broker
-from deploy.topics import ensure
-from schemas.topics import specs
-from tests.support.catalogue_folders import change, write_catalogue
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
 from tests.support.sending import Record, of_event, send
-from tests.support.stack import Process, Stack
+from tests.support.stack import Process
+from tests.support.topic_of_its_own import SECONDS, TopicOfItsOwn
 from tests.support.wait import wait_for
-from tests.support.wire import Event, event
 
-SECONDS = 30.0
 NOTICED_WITHIN = 60.0
-NUMBERS = itertools.count(1)
 # By default a broker looks for what has expired half a minute after its start, and then every five minutes.
 EXPIRY = {"log.initial.task.delay.ms": "500", "log.retention.check.interval.ms": "500"}
 
@@ -41,27 +35,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse
         yield running
 
 
-class Scene:
-    """A worker on a topic, a database and a group of its own, which has stored three events and waits for more."""
+class Scene(TopicOfItsOwn):
+    """A worker has stored three events of the topic and waits for more."""
 
     def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
-        self.group = agency = f"t{next(NUMBERS):02}"
-        self.code = f"{agency.upper()}.001"
-        self.topic = f"gris.events.{agency}"
-        catalogue = folder / "catalogue"
-        catalogue.mkdir()
-        change(write_catalogue(catalogue), "agencies.csv", 2, code=agency)
-        change(catalogue, "indicators.csv", 2, code=self.code, agency=agency)
-        self.stack = Stack(folder, broker, engine, catalogue, f"of_{agency}")
-        self.stack.prepare()
-        self.admin = kafka.AdminClient({"bootstrap.servers": broker.bootstrap})
-        self.worker: Process = self.stack.worker(settings={"GRIS_GROUP": agency})
-        self.publish(3)
+        super().__init__(folder, broker, engine)
+        self.worker: Process = self.stack.worker()
+        self.publish(range(3))
         self.stack.wait_caught_up(alive=[self.worker])
         self.before = self.state()
-
-    def publish(self, count: int) -> None:
-        send(self.stack.bootstrap, [of_event(self.hour(at)) for at in range(count)])
 
     def expire(self) -> None:
         """Have the broker expire what is in the log by the topic's retention."""
@@ -81,9 +63,6 @@ class Scene:
         entry = kafka.ConfigEntry("retention.ms", milliseconds, incremental_operation=kafka.AlterConfigOpType.SET)
         topic = kafka.ConfigResource(kafka.ResourceType.TOPIC, self.topic, incremental_configs=[entry])
         self.admin.incremental_alter_configs([topic])[topic].result(SECONDS)
-
-    def hour(self, at: int) -> Event:
-        return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
 
     def state(self) -> tuple[object, ...]:
         """Read all that is stored."""
@@ -118,7 +97,7 @@ def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[S
 
 def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> None:
     scene.worker.pause()
-    scene.publish(6)
+    scene.publish(range(6))
     place = TopicPartition(scene.topic, 0, 7)
     scene.admin.delete_records([place])[TopicPartition(scene.topic, 0)].result(SECONDS)
     scene.worker.resume()
@@ -130,7 +109,7 @@ def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> 
 
 def test_records_that_expire_before_they_were_read_stop_the_worker(scene: Scene) -> None:
     scene.worker.pause()
-    scene.publish(6)
+    scene.publish(range(6))
     scene.expire()
     scene.worker.resume()
     sentence = scene.last_words()
@@ -141,9 +120,9 @@ def test_records_that_expire_before_they_were_read_stop_the_worker(scene: Scene)
 
 def test_no_worker_starts_on_a_log_of_which_records_expired_before_they_were_read(scene: Scene) -> None:
     assert scene.worker.stop() == 0
-    scene.publish(6)
+    scene.publish(range(6))
     scene.expire()
-    again = scene.stack.worker(settings={"GRIS_GROUP": scene.group}, ready=False)
+    again = scene.stack.worker(ready=False)
     assert again.ended(NOTICED_WITHIN) == 1, again.tail()
     assert "records expired or were deleted unread" in again.tail(1)
     assert scene.state() == scene.before
@@ -151,32 +130,30 @@ def test_no_worker_starts_on_a_log_of_which_records_expired_before_they_were_rea
 
 def test_records_that_expire_after_they_were_read_stop_nothing(scene: Scene) -> None:
     scene.expire()
-    scene.publish(2)
+    scene.publish(range(2))
     scene.stack.wait_caught_up(alive=[scene.worker])
     assert scene.worker.stop() == 0
-    again = scene.stack.worker(settings={"GRIS_GROUP": scene.group})
+    again = scene.stack.worker()
     assert again.stop() == 0
 
 
 def test_records_deleted_after_they_were_read_stop_nothing(scene: Scene) -> None:
     scene.admin.delete_records([TopicPartition(scene.topic, 0, 3)])[TopicPartition(scene.topic, 0)].result(SECONDS)
-    scene.publish(2)
+    scene.publish(range(2))
     scene.stack.wait_caught_up(alive=[scene.worker])
     assert scene.worker.stop() == 0
 
 
 def test_a_topic_that_is_deleted_stops_the_worker(scene: Scene) -> None:
-    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
+    scene.delete()
     assert "does not exist" in scene.last_words()
     assert scene.state() == scene.before
 
 
 def test_a_topic_that_is_made_again_stops_the_worker_within_seconds(scene: Scene) -> None:
     scene.worker.pause()
-    scene.admin.delete_topics([scene.topic])[scene.topic].result(SECONDS)
-    wait_for(lambda: scene.topic not in scene.admin.list_topics(timeout=10).topics, "it to be gone", within=SECONDS)
-    ensure(scene.stack.bootstrap, specs(scene.stack.catalogue))
-    scene.publish(2)  # fewer than were read of the old one
+    scene.make_again()
+    scene.publish(range(2))  # fewer than were read of the old one
     scene.worker.resume()
     sentence = scene.last_words()
     assert scene.topic in sentence
