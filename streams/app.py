@@ -107,8 +107,8 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
     def consumer() -> Consumer:
         return cast("Consumer", app.consumer)
 
-    async def commit_hint(offsets: Any) -> None:
-        await consumer().commit_hint(offsets)
+    async def commit_hint(reached: Any) -> None:
+        await consumer().commit_hint(reached)
 
     async def reopen() -> None:
         # If this worker is the one that was left behind, its next heartbeat says so and ends this by a rebalance.
@@ -116,7 +116,7 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
             await asyncio.sleep(settings.session_seconds / 2)
             consumer().shut()
 
-    parts.flusher.commit_hint, parts.flusher.on_fenced = commit_hint, reopen
+    parts.flusher.hints.commit, parts.flusher.on_fenced = commit_hint, reopen
     app.transport = Transport(app.conf.broker_consumer, app, app.loop)
     app.transport.hooks = Hooks(lambda tps: parts.opener.assigned(consumer(), tps), parts.opener.revoked, stop)
     return app

@@ -36,9 +36,6 @@ FETCH_BYTES, FETCH_WAIT_MS = 128 << 10, 70
 ROOM_SECONDS = 0.02
 """How long a fetch waits at the most while a partition's queue is full: it would not hear that there is room again."""
 
-HINT_SECONDS = 2.0
-"""How long a broker may take to take a hint: flushes wait for it."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -269,20 +266,18 @@ class Consumer(driver.Consumer):
                 ),
             )
 
-    async def commit_hint(self, offsets: Mapping[TP, int]) -> None:
-        """Commit offsets to Kafka, for lag tools. Nothing depends on it, so a failure is only told, and soon."""
+    async def commit_hint(self, reached: Mapping[TP, tuple[int, int]]) -> None:
+        """Commit offsets to Kafka, for lag tools, where the opening given with each is the latest. Raises Retry."""
         held = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items() if tp in self._openings
+            TopicPartition(*tp): OffsetAndMetadata(offset, "")
+            for tp, (offset, opening) in reached.items()
+            if self._openings.get(tp) == opening
         }
-        if not held:
-            return
-        thread = self._thread
-        try:
-            # Not by Faust's own commit, which crashes the app when it fails.
-            committing = thread.call_thread(thread._ensure_consumer().commit, held)  # noqa: SLF001
-            await asyncio.wait_for(committing, HINT_SECONDS)
-        except (KafkaError, TimeoutError) as error:
-            log.warning("commit_hint_failed", error=type(error).__name__)
+        if held:
+            thread = self._thread
+            with _mapped_errors("to note how far the worker is"):
+                # Not by Faust's own commit, which crashes the app when it fails.
+                await thread.call_thread(thread._ensure_consumer().commit, held)  # noqa: SLF001
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Keep Faust's livelock detector quiet: it watches acknowledgements, which are not used here."""

@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, ParamSpec
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from streams.aggregate import Aggregator
 from streams.announce import Announcing, Fenced
 from streams.batch import Batch, Rows
 from streams.health import Health
+from streams.hints import Hints
 from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.settings import Step, WorkerSettings
@@ -27,10 +28,8 @@ from streams.threads import Threads
 from streams.together import all_of, both
 
 TICK_SECONDS = 0.5
-HINT_SECONDS = 1.0
-"""How often Kafka is told where the ledger stands, at the most."""
 REST = 1.25
-"""Near the head of the log a flush is at least so many times what the last took after it."""
+"""Near the head of the log events wait for a flush at least so many times what the last one took."""
 PATIENCE = 6
 """In a replay, events wait for so many times what the last flush took."""
 SHARES = 16
@@ -73,7 +72,7 @@ class Pulse:
 def wait_near_the_head(longest: float, took: float) -> float:
     """Give the seconds that events wait for a flush, if the last took so many: at most ``longest`` until they are out.
 
-    Where the flush itself takes long, they wait longer: flushes one right after another would only be more of them.
+    Where flushes take long they wait longer, up to ``longest``: many small ones would only be more work.
     """
     return min(longest, max(longest - took, REST * took))
 
@@ -101,13 +100,11 @@ class Flusher:
         self._health = health
         self._metrics = metrics
         self.on_fenced: Callable[[], Awaitable[None]] | None = None
-        self.commit_hint: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
+        self.hints = Hints()
         self._storing = storing
         self._pulse = Pulse()
         self._took = 0.0
         """Seconds that the last flush took."""
-        self._hints: dict[TP, int] = {}
-        self._hinted = 0.0
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -130,38 +127,30 @@ class Flusher:
         3. gris.rejected and gris.daily, acknowledged: readers dedupe by place and keep the highest version;
         4. after a start under other rules, the deletion of totals that nothing accounts for any more;
         5. the ledger row: from here on a restart begins behind the batch;
-        6. within a second, the Kafka commit: for lag tools only.
+        6. in its own time, the Kafka commit: for lag tools only.
 
         Raises Fenced when another worker may have the partitions by now; what was stored of the batch does no harm.
         """
         self._pulse.feel()
         async with self._whole():
             start = time.perf_counter()
-            # Rows are stored while totals are reckoned. What a fold that was under way adds to them comes after.
+            # Rows are stored while totals are reckoned: both wait for a fold under way, and none comes between.
             _, batch = await both(self._store_folded(), self._aggregator.take(most))
             if batch is None:
                 return
-            await self._store(batch.rows)
+            await self._store(batch.rows)  # none, unless one did
+            self._passed("observations")
+            self._passed("rejected")
             await self._alongside(self._tell(batch))
             if not self._settings.bench_no_inserts:
                 await self._settle(batch)
-                self._hints |= {tp: position.next_offset for tp, position in batch.positions.items()}
+                openings = {tp: opening for tp, (opening, _) in batch.blocks.items()}
+                self.hints.note({tp: (at.next_offset, openings[tp]) for tp, at in batch.positions.items()})
             self._aggregator.stored(batch)
             if batch.events > self._settings.held_rows:
                 await self._threads.database(give_back)
             self._took = time.perf_counter() - start
             self._metrics.flushes.observe(self._took)
-
-    async def finish(self) -> None:
-        """Store what was folded in, and tell Kafka."""
-        await self.flush()
-        await self.hint()
-
-    async def hint(self) -> None:
-        """Commit to Kafka where the ledger stands, if it has not heard yet."""
-        hints, self._hints, self._hinted = self._hints, {}, time.monotonic()
-        if hints and self.commit_hint is not None:
-            await self.commit_hint(hints)
 
     async def _settle(self, batch: Batch) -> None:
         for tp, keys in batch.superfluous.items():
@@ -190,22 +179,22 @@ class Flusher:
         await self._store(await self._aggregator.rows_folded())
 
     async def _store(self, rows: Rows) -> None:
-        """Store accepted and refused events side by side: neither needs the other."""
-        await self._health.persist(
-            "storing events",
-            lambda: all_of(
-                [
-                    self._insert("observations", self._writer.observations, rows.observations),
-                    self._insert("rejected", self._writer.rejected, rows.rejected),
-                ]
-            ),
-        )
+        """Store accepted and refused events side by side: neither needs the other, and none is sent twice for it."""
+        left: dict[str, tuple[Callable[[pa.Table], None], Sequence[pa.Table]]] = {
+            "observations": (self._writer.observations, rows.observations),
+            "rejected": (self._writer.rejected, rows.rejected),
+        }
 
-    async def _insert(self, step: Step, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
+        async def store(name: str) -> None:
+            await self._insert(name, *left[name])
+            del left[name]
+
+        await self._health.persist("storing events", lambda: all_of([store(name) for name in left]))
+
+    async def _insert(self, name: str, insert: Callable[[pa.Table], None], tables: Sequence[pa.Table]) -> None:
         if tables and not self._settings.bench_no_inserts:
-            with self._metrics.stage(step):
+            with self._metrics.stage(name):
                 await self._threads.database(_as_one(insert, tables))
-        self._passed(step)
 
     async def _tell(self, batch: Batch) -> None:
         tables = batch.tables()
@@ -298,8 +287,6 @@ class Flusher:
                 pause = aggregator.since + self._wanted() - time.monotonic()
                 if pause <= 0:
                     return
-            if time.monotonic() - self._hinted >= HINT_SECONDS:
-                await self.hint()
             waiting = [asyncio.ensure_future(event.wait()) for event in (aggregator.filled, aggregator.held)]
             await asyncio.wait(
                 waiting, timeout=min(pause, settings.flush_ms / 1000), return_when=asyncio.FIRST_COMPLETED
@@ -308,7 +295,7 @@ class Flusher:
                 each.cancel()
 
     def _wanted(self) -> float:
-        """Give the seconds between two flushes.
+        """Give the seconds that events wait for a flush.
 
         Lines are written whole: the fewer flushes, the fewer lines. So they take a bounded share of a replay's time.
         """

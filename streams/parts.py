@@ -53,12 +53,13 @@ class Parts:
         self.opener.stop()
         if self.health.fatal is None:
             try:
-                await asyncio.wait_for(self.flusher.finish(), seconds)
+                await asyncio.wait_for(self.flusher.flush(), seconds)
             except (TimeoutError, Fenced):
                 log.warning("stopped_before_flush", remedy="what was not stored is read again from the ledger")
             except Fatal as fatal:
                 self.health.fatal = fatal
                 log.critical("stopping", reason=str(fatal))
+        await self.flusher.hints.finish()
         await self.announcer.close()
         self.threads.close()
 

@@ -14,11 +14,11 @@ class WorkerSettings(Settings):
     """What a worker needs beyond where the broker, the database and the catalogue are.
 
     ``worker_id`` is the static member of the consumer group: a restarted worker of the same name has its partitions
-    back at once. ``flush_ms`` is how long, near the head of the log, an event waits at the most for a flush; where
-    flushes are quick, for flush and all. Far behind the head a flush waits for ``replay_flush_ms``, ``flush_rows`` or
-    ``flush_bytes`` (of refused records and notes), whichever comes first, and longer (at most ``replay_wait_ms``) where
-    flushes themselves take long. Of the rows that wait for a flush, all are stored ahead of it when there are
-    ``held_rows``.
+    back at once. ``flush_ms`` is how long, near the head of the log, an event waits at the most for a flush (or for
+    the one under way); where flushes are quick, for flush and all. Far behind the head a flush waits for
+    ``replay_flush_ms``, ``flush_rows`` or ``flush_bytes`` (of refused records and notes), whichever comes first, and
+    longer (at most ``replay_wait_ms``) where flushes themselves take long. Of the rows that wait for a flush, all are
+    stored ahead of it when there are ``held_rows``.
     ``fetch_bytes`` bounds what one fetch brings of a partition (compressed), ``block_events`` what is judged at once,
     ``cube_bytes`` the memory of buckets kept for further events.
     The worker stops when, since its start, at least ``guard_ratio`` of the events of ``guard_agencies`` agencies were

@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class Threads:
-    """One thread for computing (all cubes are touched only there, one call after the other), three for the database."""
+    """One thread for computing (all cubes are touched only there, one call after the other), five for the database.
+
+    Of these a flush needs three, a fold one, and whoever asks for the topics one: also when a database hangs.
+    """
 
     def __init__(self, spent: Callable[[str, float], None] | None = None) -> None:
         """``spent`` hears, in the thread, the name of each call that ended and its CPU seconds."""
@@ -20,7 +23,7 @@ class Threads:
         self._running = 0
         self._count = threading.Lock()
         self._compute = ThreadPoolExecutor(1, "compute")
-        self._database = ThreadPoolExecutor(3, "database")
+        self._database = ThreadPoolExecutor(5, "database")
 
     async def compute(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a computation; calls run in the order in which they were made."""

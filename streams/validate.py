@@ -60,11 +60,21 @@ class _Again:
         self._block: Block | None = None
 
     def next(self) -> Block:
-        self._block = self._block or next(self._blocks)
+        if self._block is None:
+            self._block = next(self._blocks)
         return self._block
 
     def done(self) -> None:
         self._block = None
+
+    def end(self) -> None:
+        """Read to the end, where it is seen whether all was as the batches say. Raises Fatal."""
+        for block in self._blocks:
+            if len(block.offsets):
+                raise Fatal(
+                    f"A batch in partition {block.partition} of {block.topic} holds records behind the offsets that it"
+                    " says it has. Nothing of it was taken; please report it."
+                )
 
 
 class Validator:
@@ -107,6 +117,8 @@ class Validator:
             block = blocks.next()
         judged = self._judged(fetched, block, follows)
         blocks.done()
+        if judged.reaches == fetched.reaches:
+            blocks.end()  # here, so that what was unpacked is gone before the block is waited for
         return judged
 
     def _blocks(self, fetched: Fetched) -> Iterator[Block]:

@@ -15,12 +15,12 @@ CALLS = frozenset(
     {
         *(JUDGE, "fold", "reckon", "reckon_flipped", "report", "load", "load_year", "cells"),
         *("observations", "rejected", "day_totals", "delete_totals", "ledger"),
-        *("next", "floors", "give_back"),
+        *("floors", "give_back"),
     }
 )
 """What threads are called for; all else that tells of its CPU is a stage of judging."""
-OPENING = frozenset({"starts", "<lambda>"})
-"""What they are called for before the worker is ready, and once in five seconds."""
+OPENING = frozenset({"starts", "<lambda>", "next"})
+"""What they are called for before the worker is ready, and once in five seconds; and what is told as a stage, too."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

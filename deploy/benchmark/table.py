@@ -137,7 +137,7 @@ def _latency(latencies: Latencies) -> Iterator[Row]:
             f"{_each(one.on_stream)}; {one.clients} clients",
         )
         yield "  CPU, of one core", "", ", ".join(f"{name} {share:.0%}" for name, share in one.cpu.items())
-        yield "  of which a flush is made", "", ", ".join(f"{name} {ms:.0f} ms" for name, ms in one.flush_ms.items())
+        yield "  a flush, and what it does", "", ", ".join(f"{name} {ms:.0f} ms" for name, ms in one.flush_ms.items())
 
 
 def _each(found: Percentiles) -> str:

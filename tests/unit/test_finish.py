@@ -9,6 +9,7 @@ import pytest
 from schemas.errors import Fatal
 from streams.announce import Fenced, Silence
 from streams.health import Health
+from streams.hints import Hints
 from streams.parts import Parts
 from streams.run import Runner
 from streams.threads import Threads
@@ -19,8 +20,9 @@ class LastFlush:
 
     def __init__(self, error: Exception | None, seconds: float = 0.0) -> None:
         self._error, self._seconds = error, seconds
+        self.hints = Hints()
 
-    async def finish(self) -> None:
+    async def flush(self) -> None:
         await asyncio.sleep(self._seconds)
         if self._error is not None:
             raise self._error

@@ -1,8 +1,10 @@
 """Rows leave for the database ahead of their flush, and what cannot be stored is never passed by a later one."""
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retry
 from sinks.clickhouse.ledger import Position
 from sinks.clickhouse.writer import REJECTED
 from streams.aggregate import Aggregator
@@ -31,6 +33,13 @@ PLACE = TP("gris.events.g18", 0)
 OTHER = TP("gris.events.g09", 0)
 PERIODS = {"G18.001": "2026-11-22T00:00:00/PT6H", "G09.001": "2026-Q3"}
 BLOCK = 10
+REFUSED = {field.name: "" for field in REJECTED} | {
+    "partition": 0,
+    "offset": 9,
+    "raw": b"",
+    "schema_id": None,
+    "received_at": datetime(2026, 11, 22, tzinfo=UTC),
+}
 
 
 class Database:
@@ -39,11 +48,16 @@ class Database:
     def __init__(self) -> None:
         self.inserts: list[tuple[str, int]] = []
         self.refuses = ""
+        self.busy: dict[str, int] = {}
+        """How often a table is not yet to be had."""
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Take rows."""
         if table == self.refuses:
             raise Fatal("refused")
+        if self.busy.get(table):
+            self.busy[table] -= 1
+            raise Retry("busy")
         self.inserts.append((table, rows.num_rows))
 
     def count(self, table: str) -> int:
@@ -129,45 +143,42 @@ def test_a_flush_of_a_few_events_takes_the_partition_that_waits_longest() -> Non
     scene(database, play)
 
 
-def test_kafka_hears_of_many_flushes_at_once_and_of_the_last_before_the_end() -> None:
-    heard: list[Mapping[TP, int]] = []
+def test_kafka_hears_where_the_ledger_stands_and_in_which_opening() -> None:
+    heard: dict[TP, tuple[int, int]] = {}
 
-    async def hear(hints: Mapping[TP, int]) -> None:
-        heard.append(hints)
+    async def hear(reached: Mapping[TP, tuple[int, int]]) -> None:
+        heard.update(reached)
 
     async def play(aggregator: Aggregator, flusher: Flusher) -> None:
-        flusher.commit_hint = hear
+        flusher.hints.commit = hear
         for at in (0, BLOCK):
             await aggregator.fold(judged(at))
             await flusher.flush()
-        assert not heard
-        await aggregator.fold(judged(2 * BLOCK))
-        await flusher.finish()
-        await flusher.finish()
-        assert heard == [{PLACE: 3 * BLOCK}]
+        await flusher.hints.finish()
+        assert heard == {PLACE: (2 * BLOCK, 1)}
 
     scene(Database(), play)
 
 
-def test_kafka_hears_of_a_flush_also_when_nothing_follows_it() -> None:
+def test_rows_that_are_stored_are_not_sent_again_when_others_are_refused_for_a_while() -> None:
+    database = Database()
+    database.busy = {"rejected": 2}
+
     async def play(aggregator: Aggregator, flusher: Flusher) -> None:
-        heard: asyncio.Future[Mapping[TP, int]] = asyncio.get_running_loop().create_future()
+        refused = pa.Table.from_pylist([REFUSED], schema=REJECTED)
+        await aggregator.fold(dataclasses.replace(judged(0), rejected=refused))
+        await flusher.flush()
+        assert database.count("observations") == BLOCK
+        assert database.count("rejected") == 1
+        assert not any(database.busy.values())
 
-        async def hear(hints: Mapping[TP, int]) -> None:
-            heard.set_result(hints)
-
-        flusher.commit_hint = hear
-        await aggregator.fold(judged(0))
-        running = asyncio.ensure_future(flusher.run())
-        assert await asyncio.wait_for(heard, 10) == {PLACE: BLOCK}
-        running.cancel()
-        await asyncio.wait((running,))
-
-    scene(Database(), play, flush_ms=10)
+    scene(database, play)
 
 
 @given(longest=st.floats(0.01, 60), took=st.floats(0, 120))
-def test_flushes_are_in_time_where_they_are_quick_and_never_right_after_another(longest: float, took: float) -> None:
+def test_events_are_out_in_time_where_flushes_are_quick_and_wait_where_they_are_not(
+    longest: float, took: float
+) -> None:
     wait = wait_near_the_head(longest, took)
     assert wait <= longest
     assert wait + took <= longest or wait >= min(took, longest)

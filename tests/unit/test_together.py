@@ -1,6 +1,9 @@
 """What is done at once ends at once, whatever fails."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from collections.abc import Coroutine
 from typing import Any
 
@@ -77,3 +80,30 @@ def test_both_go_when_nobody_waits_for_them_any_more() -> None:
     run(play())
     assert one.cancelled
     assert other.cancelled
+
+
+class Payload:
+    """Something large that was to be sent."""
+
+
+def test_what_was_to_be_sent_is_gone_once_its_failure_is_dealt_with() -> None:
+    """Without a full collection of garbage, which an idle process does not come to."""
+    alive: list[weakref.ref[Payload]] = []
+
+    async def send() -> None:
+        payload = Payload()
+        alive.append(weakref.ref(payload))
+        raise Retry("away")
+
+    async def play() -> None:
+        for _ in range(3):
+            with contextlib.suppress(Retry):
+                await all_of([send(), send()])
+
+    gc.disable()
+    try:
+        run(play())
+        assert len(alive) == 6
+        assert not any(one() for one in alive)
+    finally:
+        gc.enable()
