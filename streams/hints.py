@@ -10,7 +10,7 @@ from faust.types import TP
 from schemas.errors import Retry
 
 PAUSE = 1.0
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds that a worker which ends gives the broker to take the last hint."""
 
 Commit = Callable[[Mapping[TP, tuple[int, int]]], Awaitable[None]]

@@ -59,7 +59,8 @@ class Parts:
             except Fatal as fatal:
                 self.health.fatal = fatal
                 log.critical("stopping", reason=str(fatal))
-        await self.flusher.hints.finish()
+            else:
+                await self.flusher.hints.finish()
         await self.announcer.close()
         self.threads.close()
 

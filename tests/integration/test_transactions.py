@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.opening import WATCH_SECONDS
 from tests.support.sending import Record, of_event, send
@@ -148,6 +148,7 @@ def test_what_a_worker_has_not_read_is_counted(
     monkeypatch.setenv("GRIS_DATA", str(tmp_path))
     assert worker.stop() == 0
     before = stack.ledger()[TOPIC, 0][0]
+    assert committed(stack) == before, "lag tools see where it stopped"
     agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency"})
     agency.init_transactions(30)
     agency.begin_transaction()
@@ -160,6 +161,14 @@ def test_what_a_worker_has_not_read_is_counted(
     agency.abort_transaction(30)
     wait_for(lambda: stack.ends()[TOPIC, 0] == end + 3, "one aborted, and the marker", within=20)
     assert not_stored(stack) == end + 1 - before
+
+
+def committed(stack: Stack) -> int:
+    """Ask the broker how far the workers' group is."""
+    asking = Consumer({"bootstrap.servers": stack.bootstrap, "group.id": "gris"})
+    (found,) = asking.committed([TopicPartition(TOPIC, 0)], timeout=30)
+    asking.close()
+    return int(found.offset)
 
 
 def not_stored(stack: Stack) -> int | None:
