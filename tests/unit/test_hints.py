@@ -24,6 +24,8 @@ class Broker:
         self.heard: list[tuple[float, Reached]] = []
         self._refuses, self._hangs = refuses, hangs
         self._more = asyncio.Condition()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        """What is refused is refused once ``answers`` is set."""
 
     async def take(self, reached: Reached) -> None:
         """Hear a hint."""
@@ -31,6 +33,8 @@ class Broker:
             await asyncio.Event().wait()
         if self._refuses:
             self._refuses -= 1
+            self.asked.set()
+            await self.answers.wait()
             raise Retry("Kafka is away")
         async with self._more:
             self.heard.append((time.monotonic(), reached))
@@ -92,8 +96,9 @@ def test_what_was_refused_is_told_again_unless_there_is_newer_and_the_log_says_s
 
     async def scene(hints: Hints) -> None:
         hints.note({PLACE: (1, 1), OTHER: (7, 2)})
-        await asyncio.sleep(0)
+        await asyncio.wait_for(broker.asked.wait(), 10)
         hints.note({PLACE: (2, 1)})
+        broker.answers.set()
         assert await broker.has_heard(1) == [{PLACE: (2, 1), OTHER: (7, 2)}]
 
     with capture_logs() as logs:
