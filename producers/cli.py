@@ -26,7 +26,13 @@ SHOWN = 50  # rows of a table at a terminal; --json gives all
 @click.option("--submission", help="Your reference, for rows that give none; else one is made up.")
 @click.option("--dry-run", is_flag=True, help="Judge the rows only; publish nothing, need no broker.")
 @click.option("--unchecked", is_flag=True, help="Publish also what the rules refuse; the worker will reject it.")
-@click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to send.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds that the broker may confirm nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def publish(
     files: tuple[Path, ...],

@@ -32,7 +32,7 @@ Tell = Callable[[str, int, int | None], None]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """What to publish and how; ``deadline`` in seconds, for the sending."""
+    """What to publish and how; ``deadline``: seconds that the broker may confirm nothing."""
 
     files: tuple[Path, ...]
     agency: str

@@ -1,4 +1,4 @@
-"""The publisher: the one owner of kafka-python. Every record sent is awaited, with a deadline.
+"""The publisher: the one owner of kafka-python. Every record sent is awaited, as long as the broker confirms any.
 
 Idempotent, acks=all, partitions by murmur2 of the key as Kafka's own default partitioner chooses them. What the broker
 did not confirm in time is reported by its row: it may or may not be in the log, and sending it again is harmless, for
@@ -90,7 +90,10 @@ class Publisher:
     """A connection to the broker that publishes and waits. A context manager; one thread at a time."""
 
     def __init__(self, settings: PublisherSettings, *, deadline: float = 60.0) -> None:
-        """Connect within ``deadline`` seconds (and 10); Retry when no broker answers, Fatal when it refuses us."""
+        """Connect within ``deadline`` seconds (and 10); Retry when no broker answers, Fatal when it refuses us.
+
+        ``deadline`` is also how long a broker that owes confirmations may give none.
+        """
         self._servers = settings.kafka
         self._deadline = deadline
         # Asked first because kafka-python leaks a socket with every connection that is refused.
@@ -153,8 +156,9 @@ class Publisher:
         """Send all messages in their order and wait for each; ``tell`` hears how many are settled so far.
 
         ``placed`` hears row, partition and offset of each that is confirmed; the offset is -1 where the broker did not
-        tell it. The deadline is for the whole call: what is neither sent nor confirmed when it passes is a failure
-        (Retry).
+        tell it. The deadline starts anew with every confirmation, and stands still while ``messages`` are made. Once it
+        has passed, what is neither sent nor confirmed is a failure (Retry), whatever the broker confirms later: nothing
+        is sent after a gap.
         """
         until = time.monotonic() + self._deadline
         waiting: collections.deque[tuple[object, object]] = collections.deque()
@@ -162,21 +166,27 @@ class Publisher:
         settled = 0
 
         def settle() -> None:
-            nonlocal settled
+            nonlocal settled, until
             row, sent = waiting.popleft()
             found = sent if isinstance(sent, GrisError) else self._confirm(sent, until)
             if isinstance(found, GrisError):
                 failures.append(Failure(row, found))
-            elif placed is not None:
-                placed(row, *found)
+            else:
+                if (now := time.monotonic()) < until:
+                    until = now + self._deadline
+                if placed is not None:
+                    placed(row, *found)
             settled += 1
             if tell is not None and settled % TELL_EVERY == 0:
                 tell(settled)
 
+        asked = time.monotonic()
         for message in messages:
+            until += time.monotonic() - asked
             while len(waiting) >= IN_FLIGHT:
                 settle()
             waiting.append((message.row, self._send(message, until)))
+            asked = time.monotonic()
         while waiting:
             settle()
         if tell is not None:
@@ -196,7 +206,7 @@ class Publisher:
 
     def _send(self, message: Message, until: float) -> object:
         if time.monotonic() >= until:
-            return Retry(f"Not sent: the deadline of {self._deadline:g} s had passed.")
+            return Retry(f"Not sent: the broker had confirmed nothing for {self._deadline:g} s.")
         try:
             headers = list(message.headers)
             return self._producer.send(message.topic, message.value, message.key, headers, message.partition)

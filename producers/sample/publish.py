@@ -22,7 +22,6 @@ from schemas.topics import event_topic
 
 SEED = 2020
 DAYS = 7
-DEADLINE = 120.0  # seconds, for the whole sample at full speed, and for each second's worth at a measured one
 LIVE_SPEED = 2.0  # events a second: some thousand figures of the running day, each told again every ten minutes
 
 Progress = Callable[[int, int], None]
@@ -153,7 +152,7 @@ def _sent(
 
 def _publisher(settings: Settings) -> Publisher:
     own = settings if isinstance(settings, PublisherSettings) else PublisherSettings(**settings.model_dump())
-    return Publisher(own, deadline=DEADLINE)
+    return Publisher(own)
 
 
 def _schema_id(settings: Settings) -> int:

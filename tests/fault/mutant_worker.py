@@ -4,22 +4,20 @@ Run as a program in the place of `gris worker`. The fault harness must find it o
 """
 
 from deploy.cli import main
-from sinks.clickhouse.writer import Writer
-from streams.aggregate import Aggregator
-from streams.batch import Batch
-
-take = Aggregator.take
+from streams.flush import Flusher
 
 
-async def take_and_vouch(aggregator: Aggregator, most: int | None = None) -> Batch | None:
-    """Take a batch for a flush, and say at once that it is stored."""
-    batch = await take(aggregator, most)
-    if batch is not None:
-        ledger = Writer(aggregator._client).ledger
-        await aggregator._threads.database(ledger, list(batch.positions.values()))
-    return batch
+async def flush_ledger_first(flusher: Flusher, most: int | None = None) -> None:
+    """Say of a batch that it is stored, and then store it."""
+    async with flusher._whole():
+        batch = await flusher._aggregator.take(most)
+        if batch is not None:
+            await flusher._threads.database(flusher._writer.ledger, list(batch.positions.values()))
+            await flusher._store(batch.rows)
+            await flusher._alongside(flusher._tell(batch))
+            flusher._aggregator.stored(batch)
 
 
 if __name__ == "__main__":
-    Aggregator.take = take_and_vouch  # type: ignore[method-assign, assignment]
+    Flusher.flush = flush_ledger_first  # type: ignore[method-assign]
     main()

@@ -94,6 +94,31 @@ def test_a_record_beyond_the_request_size_fails_alone_and_by_its_row(kafka_boots
     assert [value for _, _, value in records(kafka_bootstrap, topic, 5)] == [b"a", b"b"]
 
 
+def test_the_deadline_is_for_a_broker_that_confirms_nothing_and_not_for_the_whole(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.publisher.IN_FLIGHT", 100)
+    until = time.monotonic() + 3.0
+
+    def for_a_while() -> Iterator[Message]:
+        at = 0
+        while time.monotonic() < until:
+            yield Message(topic, b"k", b"%d" % at, at)
+            at += 1
+
+    def late() -> Iterator[Message]:
+        """Begin when the deadline would have passed: it is the source that takes its time, not the broker."""
+        while time.monotonic() < until + 1.5:
+            pass
+        yield Message(topic, b"k", b"late", "late")
+
+    with Publisher(settings(kafka_bootstrap), deadline=1.0) as publisher:
+        receipt = publisher.publish(for_a_while())
+        assert receipt.failures == ()
+        assert receipt.confirmed > 1_000
+        assert publisher.publish(late()).confirmed == 1
+
+
 def test_a_topic_that_is_not_there_is_named_with_the_remedy(kafka_bootstrap: str) -> None:
     with Publisher(settings(kafka_bootstrap), deadline=1.0) as publisher, pytest.raises(Fatal, match="gris up --bare"):
         publisher.partitions("gris.test.nowhere")
