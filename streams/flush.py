@@ -105,6 +105,7 @@ class Flusher:
         self._pulse = Pulse()
         self._took = 0.0
         """Seconds that the last flush took."""
+        self._flushes = 0
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -138,7 +139,8 @@ class Flusher:
             _, batch = await both(self._store_folded(), self._aggregator.take(most))
             if batch is None:
                 return
-            await self._store(batch.rows)  # none, unless one did
+            self._flushes += 1
+            await self._store(batch.rows)  # what was folded in between
             self._passed("observations")
             self._passed("rejected")
             await self._alongside(self._tell(batch))
@@ -270,7 +272,7 @@ class Flusher:
 
     def _passed(self, step: Step) -> None:
         """Die here, as a crash would, if that is asked for: what a restart makes of it is tested so."""
-        if self._settings.fault_stop_after == step:
+        if self._settings.fault_stop_after == step and self._settings.fault_stop_flush == self._flushes:
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def _due(self) -> None:

@@ -136,25 +136,30 @@ class Opener:
 
     def _starts(self, tps: Sequence[TP]) -> dict[TP, Start]:
         written = ledger.read(self._client, sorted({tp.topic for tp in tps})) if tps else {}
-        positions = {tp: self._claimed(tp, written.get((tp.topic, tp.partition))) for tp in tps}
-        # A row of the ledger names the rules that may have judged what lies behind it: written before they judge.
+        positions = {tp: self._position(tp, written.get((tp.topic, tp.partition))) for tp in tps}
         claims = [at for at in positions.values() if at != written.get((at.topic, at.partition))]
         if claims:
+            self._repair(claims)
+            # A row of the ledger names the rules that may have judged what lies behind it: written before they judge.
             Writer(self._client).ledger(claims)
         return {tp: self._start(tp, position) for tp, position in positions.items()}
 
-    def _claimed(self, tp: TP, written: Position | None) -> Position:
-        """Give a partition's position, with nothing behind it that other rules judged. Raises Retry or Fatal."""
+    def _position(self, tp: TP, written: Position | None) -> Position:
+        """Give a partition's position, under the rules in force. Raises Fatal where the log is another one."""
         identity = self._topics[tp.topic]
-        position = written or Position(
-            tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions
-        )
-        _same_topic(tp.topic, Identity(position.topic_id, position.partitions), identity)
-        if written is None or written.rules != self._rules:
-            codes = self._codes(tp)
-            _same_owner(tp, tail.elsewhere(self._client, tp.topic, tp.partition, codes))
-            tail.delete_rows(self._client, *tp, position.next_offset, rules=self._rules, indicators=codes)
-        return dataclasses.replace(position, rules=self._rules)
+        if written is None:
+            return Position(tp.topic, tp.partition, 0, 0, 0, 0, self._rules, identity.topic_id, identity.partitions)
+        _same_topic(tp.topic, Identity(written.topic_id, written.partitions), identity)
+        return dataclasses.replace(written, rules=self._rules)
+
+    def _repair(self, claims: Sequence[Position]) -> None:
+        """Let nothing be behind these positions that other rules judged. Raises Retry or Fatal."""
+        behind = []
+        for at in claims:
+            tp = TP(at.topic, at.partition)
+            behind.append(tail.Behind(*tp, at.next_offset, self._codes(tp)))
+            _same_owner(tp, tail.elsewhere(self._client, *tp, behind[-1].indicators))
+        tail.delete_rows(self._client, behind, rules=self._rules)
 
     def _start(self, tp: TP, position: Position) -> Start:
         codes = self._codes(tp)

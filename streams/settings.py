@@ -25,8 +25,8 @@ class WorkerSettings(Settings):
     refused, ``guard_events`` of each at least; a ratio of 0, or 0 agencies, switches that off.
 
     ``announce`` off keeps it from publishing anything: for a rebuild into fresh tables beside the tables in use.
-    ``fault_stop_after`` injects a fault, for tests only: the worker kills itself (SIGKILL) when the first flush has
-    passed that step.
+    ``fault_stop_after`` injects a fault, for tests only: the worker kills itself (SIGKILL) when its flush number
+    ``fault_stop_flush`` has passed that step.
 
     ``bench_no_inserts`` is for `gris bench` only: judge, fold and announce, but store nothing, so nothing is kept and
     a restart begins anew. It cannot be switched on by mistake: the worker refuses to start unless the database that
@@ -55,4 +55,5 @@ class WorkerSettings(Settings):
     guard_agencies: int = Field(3, ge=0)
     announce: bool = True
     fault_stop_after: Step | None = None
+    fault_stop_flush: int = Field(1, ge=1)
     bench_no_inserts: bool = False

@@ -25,7 +25,7 @@ from deploy.benchmark.workload import TOPICS, Workload
 from deploy.local.process import Service, poll
 from schemas.errors import Fatal
 
-WARM_UP = (5_000, 10)  # events a second, seconds: a broker has to have compiled its code
+WARM_UP = (5_000, 10)  # events a second, seconds at most: a broker has to have compiled its code
 LOOK_EVERY = 0.05  # seconds; every 20 ms took a tenth of a core from what is measured
 AHEAD = 3.0  # seconds a publisher gets to start
 A_PUBLISHER = 12_000  # events a second that one is asked for at most
@@ -88,7 +88,7 @@ def latency(
     bench: Bench, feed: Feed, rates: Sequence[int], seconds: int, clients: int, seed: int, tell: Tell
 ) -> Latencies:
     """Publish at each rate in turn. The worker runs, at the head of an empty log; the feed too."""
-    phases = [WARM_UP[0] * WARM_UP[1], *(rate * seconds for rate in rates)]
+    phases = [WARM_UP[0] * min(WARM_UP[1], seconds), *(rate * seconds for rate in rates)]
     workload = Workload(sum(phases), seed=seed)
     listeners = Listeners(bench, feed, clients)
     found: list[_Phase] = []

@@ -1,5 +1,6 @@
 """What nothing accounts for: what a flush that was cut off left behind the ledger, and totals of what left."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
@@ -32,10 +33,15 @@ FROM day_totals
 WHERE indicator IN {indicators:Array(String)} AND version > {next_offset:UInt64}
 GROUP BY bucket, indicator, breakdown
 """
-BEHIND = "topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {next_offset:UInt64}"
+# By place, from where on; of a place that is not named, nothing.
+BEHIND = """
+offset >= transform(
+    concat(toString(topic), ':', toString(partition)),
+    {places:Array(String)}, {next_offsets:Array(UInt64)}, 18446744073709551615
+)
+"""
 OTHERS = f"""
-SELECT DISTINCT toString(indicator) FROM observations
-WHERE {BEHIND} AND indicator NOT IN {{indicators:Array(String)}}
+SELECT DISTINCT concat(topic, ':', toString(partition)), toString(indicator) FROM observations WHERE {BEHIND}
 """  # noqa: S608 - our own names
 ELSEWHERE = """
 SELECT toString(indicator), topic, partition FROM observations
@@ -83,27 +89,46 @@ def elsewhere(client: Client, topic: str, partition: int, indicators: Sequence[s
     return next(((row[0], row[1], row[2]) for row in client.query(ELSEWHERE, given)), None)
 
 
-def delete_rows(
-    client: Client, topic: str, partition: int, next_offset: int, *, rules: str, indicators: Sequence[str]
-) -> None:
-    """Delete what other rules than ``rules`` judged of a partition from ``next_offset`` on.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Behind:
+    """What lies behind the ledger in a partition; ``indicators`` are those of the partition by now."""
 
-    That are its observations and rejected, and the totals that a flush wrote there of indicators which are not among
-    ``indicators``, those of the partition by now: nothing will ever account for them. Rows judged by ``rules``
-    themselves stay: they will be written again, equal; and a worker that comes late to this can take away nothing that
-    its successor has stored. Any step may be repeated. Raises Retry or Fatal.
+    topic: str
+    partition: int
+    next_offset: int
+    indicators: Sequence[str]
+
+    @property
+    def place(self) -> str:
+        """``topic:partition``."""
+        return f"{self.topic}:{self.partition}"
+
+
+def delete_rows(client: Client, behind: Sequence[Behind], *, rules: str) -> None:
+    """Delete what other rules than ``rules`` judged behind the ledger, of all partitions at once.
+
+    That are observations and rejected, and the totals that a flush wrote there of indicators which are no longer those
+    of their partition: nothing will ever account for them. Rows judged by ``rules`` themselves stay: they will be
+    written again, equal; and a worker that comes late to this can take away nothing that its successor has stored. Any
+    step may be repeated. Raises Retry or Fatal.
     """
-    given: dict[str, Any] = {"topic": topic, "partition": partition, "next_offset": next_offset, "rules": rules}
+    given: dict[str, Any] = {
+        "places": [at.place for at in behind],
+        "next_offsets": [at.next_offset for at in behind],
+        "rules": rules,
+    }
     # Totals first: it is the observations that tell of them.
-    gone = [row[0] for row in client.query(OTHERS, given | {"indicators": list(indicators)})]
-    if gone:
-        # Lines of these versions may be out, and the indicators may come back.
-        client.command(KEEP_HIGHEST, {"topic": topic, "partition": partition, "indicators": gone})
-        of_gone = {"indicators": gone, "next_offset": next_offset}
-        client.command(f"DELETE FROM day_totals WHERE {UNKNOWN}", of_gone, AT_ONCE)  # noqa: S608 - our own names
+    stated = client.query(OTHERS, given)
+    for at in behind:
+        gone = [code for place, code in stated if place == at.place and code not in at.indicators]
+        if gone:
+            # Lines of these versions may be out, and the indicators may come back.
+            client.command(KEEP_HIGHEST, {"topic": at.topic, "partition": at.partition, "indicators": gone})
+            of_gone = {"indicators": gone, "next_offset": at.next_offset}
+            client.command(f"DELETE FROM day_totals WHERE {UNKNOWN}", of_gone, AT_ONCE)  # noqa: S608 - our own names
     judged_otherwise = f"{BEHIND} AND rules != {{rules:String}}"
     for table in ("observations", "rejected"):
-        # A deletion rewrites parts: not for nothing.
+        # A deletion rewrites parts, and takes half a second: not for nothing, and not for each partition.
         if client.query(f"SELECT 1 FROM {table} WHERE {judged_otherwise} LIMIT 1", given):  # noqa: S608 - our own names
             client.command(f"DELETE FROM {table} WHERE {judged_otherwise}", given, AT_ONCE)  # noqa: S608 - our own names
 

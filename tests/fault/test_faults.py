@@ -14,6 +14,7 @@ from deploy.faults.schedule import Kind
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 KINDS = (
+    Kind.WORKER_KILLED,
     Kind.WORKER_KILLED_IN_FLUSH,
     Kind.ZOMBIE,
     Kind.DATABASE_KILLED,

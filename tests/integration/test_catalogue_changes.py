@@ -422,7 +422,7 @@ def test_a_worker_that_comes_late_to_the_repair_takes_nothing_from_its_successor
     rules = case.ledger()[3]
     case.say()
     codes = [row[0] for row in ROWS if row[1] == "a01"]
-    tail.delete_rows(case.client, "gris.events.a01", 0, 0, rules=rules, indicators=codes)
+    tail.delete_rows(case.client, [tail.Behind("gris.events.a01", 0, 0, codes)], rules=rules)
     assert case.judged("observations") == [(0, rules)]
     key = (line_of(f"{DAY}|A01.flow|_T".encode())[0], "A01.flow", "_T", "a")
     tail.delete_totals(case.client, [key], version=0)
