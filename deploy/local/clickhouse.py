@@ -29,6 +29,9 @@ from deploy.local.clickhouse_http import ExceptionResponse, Statement
 _chdb: Any = chdb._chdb  # noqa: SLF001 - the wrapper's Connection adds progress bars, and takes no SQL that is not UTF-8
 LOOPBACK = "127.0.0.1"
 THREADS = 16  # requests inside the engine at once; more wait their turn
+# Merges and deletions at once, twice as many: a server's default. chDB's own, one for each core, is so small that each
+# part of a deletion waits for the next look at what is to be done, a tenth of a second or more.
+POOL = "background_pool_size=16"
 DRAIN_SECONDS = 5.0  # what statements get after SIGTERM before they are killed
 
 Scope = MutableMapping[str, Any]
@@ -52,7 +55,7 @@ class Engine:
         path.mkdir(parents=True, exist_ok=True)
         _chdb.set_signal_handlers_enabled(False)  # SIGTERM is the HTTP server's to handle
         self._path = str(path.resolve())
-        self._held = _chdb.connect(self._path)  # the engine lives as long as one connection does
+        self._held = _chdb.connect(f"{self._path}?{POOL}")  # the engine lives as long as one connection does
         version, timezone = self._held.query("SELECT version(), timezone()", "TabSeparated").bytes().decode().split()
         self.version: str = version
         self.timezone: str = timezone
