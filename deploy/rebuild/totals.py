@@ -72,6 +72,8 @@ class TotalsRebuild:
         self._workers = workers
         self._daily = daily
         self._recounts = [Recount(client, catalogue, at) for at in _positions(client, catalogue)]
+        self._since = {recount.position: time.monotonic() for recount in self._recounts}
+        """When each position of the ledger was first seen."""
         self._resting: set[Position] = set()
         self._taken_over = False
 
@@ -125,10 +127,11 @@ class TotalsRebuild:
 
     def _moved(self, position: Position) -> Position:
         """Wait until the ledger has moved on, or rested for longer than any flush takes."""
-        deadline = time.monotonic() + REST_SECONDS
+        rested = self._since[position] + REST_SECONDS
         while True:
             now = ledger.read(self._client, [position.topic])[position.topic, position.partition]
-            if now != position or time.monotonic() > deadline:
+            if now != position or time.monotonic() > rested:
+                self._since.setdefault(now, time.monotonic())
                 return now
             time.sleep(LOOK_EVERY)
 
