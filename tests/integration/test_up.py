@@ -14,8 +14,8 @@ from deploy.local.ports import free_port, is_taken
 from deploy.local.process import identity, poll
 from deploy.topics import reachable
 
-# Chosen long before they are taken: none that another process of the tests would choose meanwhile.
-OURS = (10_000, 12_000)
+# Chosen long before they are taken: none that another process of the tests, or another of ours, would choose meanwhile.
+KAFKA, CLICKHOUSE, METRICS, FEED, ELSEWHERE = ((lowest, lowest + 400) for lowest in range(10_000, 12_000, 400))
 DEADLINE = 400  # a start has deadlines of its own, and says which part was late
 
 
@@ -24,10 +24,10 @@ def environment(tmp_path: Path) -> Iterator[Mapping[str, str]]:
     """Give an environment of free ports and a folder of its own; leave nothing running."""
     chosen = {
         "GRIS_DATA": str(tmp_path / "data"),
-        "GRIS_KAFKA": f"127.0.0.1:{free_port(*OURS)}",
-        "GRIS_CLICKHOUSE": f"http://127.0.0.1:{free_port(*OURS)}/gris",
-        "GRIS_METRICS_PORT": str(free_port(*OURS)),
-        "GRIS_FEED_PORT": str(free_port(*OURS)),
+        "GRIS_KAFKA": f"127.0.0.1:{free_port(*KAFKA)}",
+        "GRIS_CLICKHOUSE": f"http://127.0.0.1:{free_port(*CLICKHOUSE)}/gris",
+        "GRIS_METRICS_PORT": str(free_port(*METRICS)),
+        "GRIS_FEED_PORT": str(free_port(*FEED)),
     }
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GRIS_")} | chosen
     yield environment
@@ -56,7 +56,7 @@ def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str
     assert reachable(environment["GRIS_KAFKA"])
     assert states(environment) == {"kafka": "ready", "clickhouse": "ready", "worker": "stopped", "feed": "stopped"}
 
-    elsewhere = gris({**environment, "GRIS_KAFKA": f"127.0.0.1:{free_port(*OURS)}"}, "up", "--bare")
+    elsewhere = gris({**environment, "GRIS_KAFKA": f"127.0.0.1:{free_port(*ELSEWHERE)}"}, "up", "--bare")
     assert elsewhere.returncode == 1
     assert "already runs" in elsewhere.stderr
     assert "./deploy/down" in elsewhere.stderr
