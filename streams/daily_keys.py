@@ -23,7 +23,11 @@ async def announced(bootstrap: str) -> dict[bytes, LineKey]:
         consumer.assign([PLACE])
         await consumer.seek_to_beginning(PLACE)
         end = (await consumer.end_offsets([PLACE]))[PLACE]
-        while await consumer.position(PLACE) < end:
+        read = -1
+        while (position := await consumer.position(PLACE)) < end:
+            if position == read:  # the consumer itself tries again for ever, and says nothing
+                raise Retry(f"Kafka at {bootstrap} gave nothing of {DAILY} for {ANSWER_MS // 1000} s; is it running?")
+            read = position
             for records in (await consumer.getmany(timeout_ms=ANSWER_MS)).values():
                 keys.update(record.key for record in records if record.key is not None)
     except (KafkaError, TimeoutError) as error:

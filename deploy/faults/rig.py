@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy import topics
 from deploy.benchmark.catalogue import write_catalogue
 from deploy.faults.proxy import Proxy
+from deploy.local.ask import ask
 from deploy.local.kafka import BRIEF, Broker
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Service
@@ -51,15 +51,7 @@ class Worker:
 
     def ask(self, path: str) -> tuple[int, str] | None:
         """Answer status and text of what it says under ``path``; None when it does not answer."""
-        connection = HTTPConnection(LOOPBACK, self.port, timeout=ASK_SECONDS)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode().strip()
-        except (OSError, HTTPException):
-            return None
-        finally:
-            connection.close()
+        return ask(self.port, path, ASK_SECONDS)
 
     def ready(self) -> bool:
         """Tell whether it says that its partitions are open and nothing is in its way."""

@@ -58,16 +58,19 @@ def events(*, database: str, diff: bool, as_json: bool) -> None:
     """
     from deploy.rebuild import view  # noqa: PLC0415 - `gris --help` must not wait for Faust and pyarrow
     from deploy.rebuild.events import rebuild as judge_again  # noqa: PLC0415
+    from schemas.catalogue import load  # noqa: PLC0415
     from sinks.clickhouse.client import connect  # noqa: PLC0415
     from sinks.clickhouse.compare import Compare  # noqa: PLC0415
     from sinks.clickhouse.settings import DatabaseSettings  # noqa: PLC0415
 
     settings = DatabaseSettings.read()
-    with view.bar("judging the log", hidden=as_json) as progress:
-        catalogue = judge_again(settings, database, progress)
+    catalogue = load(settings.catalogue)
     client = connect(settings.clickhouse)
-    with view.bar("comparing", hidden=as_json) as progress:
-        found = Compare(client, catalogue, database).run(progress)
+    compare = Compare(client, catalogue, database)
+    with view.bar("judging the log", hidden=as_json) as shown:
+        judge_again(settings, catalogue, database, shown, shown.say)
+    with view.bar("comparing", hidden=as_json) as shown:
+        found = compare.run(shown)
     client.close()
     view.comparison(found, diff=diff, as_json=as_json)
     sys.exit(0 if found.equal else 1)

@@ -12,9 +12,10 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from deploy.local.ask import ask
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.unread import Ends, unread, wanted
-from schemas.catalogue import Catalogue, load
+from schemas.catalogue import Catalogue
 from schemas.errors import Fatal
 from schemas.rules import Rules
 from schemas.topics import event_topic
@@ -25,20 +26,22 @@ from sinks.clickhouse.settings import DatabaseSettings
 
 LOOK_EVERY = 0.25
 STOP_SECONDS = 30.0
+QUIET_SECONDS = 5.0  # without progress, then it is told what is in the way
 LAST_WORDS = 15  # lines of the worker's log that are shown when it dies
 
 Progress = Callable[[int, int], None]
 """Hears events done and events to do."""
+Say = Callable[[str], None]
+"""Hears why nothing gets done, when it does not."""
 
 
-def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Catalogue:
-    """Judge the whole log, as long as it is now, by the present catalogue into ``database``; returns the catalogue.
+def rebuild(settings: DatabaseSettings, catalogue: Catalogue, database: str, progress: Progress, say: Say) -> None:
+    """Judge the whole log, as long as it is now, by ``catalogue``, which is that of the settings, into ``database``.
 
     The database is made when it is not there; one that an earlier run under the same rules left unfinished is carried
     on. Nothing is published and no other database is touched. Raises Retry or Fatal.
     """
     url = beside(settings.clickhouse, database)
-    catalogue = load(settings.catalogue)
     rules = Rules(catalogue, resources.files("schemas").joinpath("ids.json").read_bytes()).digest
     client = connect(url)
     try:
@@ -49,10 +52,9 @@ def rebuild(settings: DatabaseSettings, database: str, progress: Progress) -> Ca
                 f"Database {database} holds a rebuild under other rules: name another one, or drop it first"
                 f" (DROP DATABASE {database})."
             )
-        _work_off(client, url, wanted(settings.kafka, client, names), progress)
+        _work_off(client, url, wanted(settings.kafka, client, names), progress, say)
     finally:
         client.close()
-    return catalogue
 
 
 def beside(url: str, database: str) -> str:
@@ -65,7 +67,7 @@ def beside(url: str, database: str) -> str:
     return urlunsplit(parts._replace(path=f"/{database}"))
 
 
-def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
+def _work_off(client: Client, url: str, ends: Ends, progress: Progress, say: Say) -> None:
     port = free_port()
     own = {
         "GRIS_CLICKHOUSE": url,
@@ -77,7 +79,7 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
         # What new rules would refuse is the question here, not a mishap.
         "GRIS_GUARD_RATIO": "0",
     }
-    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
+    with _ending_in_order() as leaving, tempfile.TemporaryDirectory(prefix="gris-rebuild-") as folder:
         log = Path(folder) / "worker.log"
         with log.open("wb") as out:
             worker = subprocess.Popen(
@@ -88,7 +90,11 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait(client, worker, log, ends, progress)
+            leaving.allow()
+            obstacles = _Obstacles(port, say)
+            for done, every in _progress(client, worker, log, ends):
+                progress(done, every)
+                obstacles.tell(done)
         finally:
             worker.terminate()
             try:
@@ -98,30 +104,74 @@ def _work_off(client: Client, url: str, ends: Ends, progress: Progress) -> None:
                 worker.wait()
 
 
+class _Leaving:
+    """Ends this process when it is told to, but not before it is allowed to."""
+
+    def __init__(self) -> None:
+        self._allowed = False
+        self._told: int | None = None
+
+    def __call__(self, number: int, _frame: object) -> None:
+        """Hear a signal."""
+        self._told = number
+        if self._allowed:
+            self.allow()
+
+    def allow(self) -> None:
+        """End now, if that was asked for, or whenever it will be."""
+        self._allowed = True
+        if self._told is not None:
+            sys.exit(128 + self._told)
+
+
 @contextlib.contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """End on SIGTERM and SIGHUP as on an error: the worker that was started must not outlive this process."""
+def _ending_in_order() -> Iterator[_Leaving]:
+    """End on SIGTERM and SIGHUP as on an error, once it is allowed: a worker must not outlive this process.
 
-    def leave(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    While it is being started there is nobody yet who would stop it.
+    """
+    leaving = _Leaving()
+    before = {number: signal.signal(number, leaving) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield leaving
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _wait(client: Client, worker: subprocess.Popen[bytes], log: Path, ends: Ends, progress: Progress) -> None:
-    """Return when the ledger has reached the ends. Raises Fatal when the worker dies before."""
+def _progress(client: Client, worker: subprocess.Popen[bytes], log: Path, ends: Ends) -> Iterator[tuple[int, int]]:
+    """Give events done and to do, every now and then, until all are. Raises Fatal when the worker dies before."""
     every = sum(ends.values())
-    while True:
-        left = sum(unread(client, ends).values())
-        progress(every - left, every)
-        if not left:
-            return
+    while left := sum(unread(client, ends).values()):
+        yield every - left, every
         if worker.poll() is not None:
             words = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_WORDS:])
             raise Fatal(f"The worker that rebuilds ended with exit code {worker.returncode}. Its last words:\n{words}")
         time.sleep(LOOK_EVERY)
+    yield every, every
+
+
+class _Obstacles:
+    """Tells what is in the worker's way, each thing once, while nothing gets done."""
+
+    def __init__(self, port: int, say: Say) -> None:
+        self._port = port
+        self._say = say
+        self._done, self._since = -1, time.monotonic()
+        self._told = ""
+
+    def tell(self, done: int) -> None:
+        """Look, when nothing was done for a while."""
+        now = time.monotonic()
+        if done != self._done:
+            self._done, self._since = done, now
+        elif now - self._since > QUIET_SECONDS:
+            self._since = now
+            sentence = self._asked()
+            if sentence != self._told:
+                self._say(f"Nothing gets done. {sentence}")
+                self._told = sentence
+
+    def _asked(self) -> str:
+        answer = ask(self._port, "/readyz", QUIET_SECONDS)
+        return f"The worker that rebuilds {'does not answer.' if answer is None else f'says: {answer[1]}'}"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from schemas.catalogue import Catalogue
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retry
 from schemas.topics import event_topic
 from sinks.clickhouse import ledger, tail
 from sinks.clickhouse.check import Difference, differences
@@ -113,7 +113,7 @@ class TotalsRebuild:
 
     def _settled(self, recount: Recount, days: Sequence[int], found: Found) -> Found:
         """Look again at what differs while a worker writes: its totals come a moment after its observations."""
-        if not found.wrong or self._taken_over or not self._workers():
+        if not found.wrong or self._taken_over or not self._may_write():
             return found
         deadline = time.monotonic() + SETTLE_SECONDS
         position = recount.position
@@ -125,11 +125,18 @@ class TotalsRebuild:
             position = now
         return found
 
+    def _may_write(self) -> bool:
+        """Tell whether a worker may write meanwhile. Who cannot ask Kafka looks again, and need not know."""
+        try:
+            return bool(self._workers())
+        except Retry:
+            return True
+
     def _moved(self, position: Position) -> Position:
         """Wait until the ledger has moved on, or rested for longer than any flush takes."""
         rested = self._since[position] + REST_SECONDS
         while True:
-            now = ledger.read(self._client, [position.topic])[position.topic, position.partition]
+            now = ledger.read(self._client, [position.topic]).get((position.topic, position.partition), position)
             if now != position or time.monotonic() > rested:
                 self._since.setdefault(now, time.monotonic())
                 return now

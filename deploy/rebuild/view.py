@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -16,13 +16,28 @@ from sinks.clickhouse.compare import Comparison
 SHOWN = 20
 
 
+class Bar:
+    """A bar that is shown: a call moves it (done, to do)."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._task = shown.add_task("", total=None)
+
+    def __call__(self, done: int, every: int) -> None:
+        """Move it."""
+        self._shown.update(self._task, completed=done, total=every)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above it; also where it is hidden."""
+        self._shown.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
-def bar(doing: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error; gives the call that moves it: done, to do."""
+def bar(doing: str, *, hidden: bool) -> Iterator[Bar]:
+    """Show a bar on standard error."""
     columns = (TextColumn(doing), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as shown:
-        task = shown.add_task("", total=None)
-        yield lambda done, every: shown.update(task, completed=done, total=every)
+        yield Bar(shown)
 
 
 def totals(outcome: Outcome, *, as_json: bool) -> None:

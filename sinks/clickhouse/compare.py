@@ -65,12 +65,16 @@ SELECT sum(rows) FROM
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ledgers:
-    """A partition in both ledgers; offsets ``below`` are in both and are compared: ``events`` of the present tables."""
+    """A partition in both ledgers; offsets ``below`` are in both and are compared: ``events`` of the present tables.
+
+    ``due``: where the present ledger was before the log was judged again, which the rebuilt one must have reached.
+    """
 
     topic: str
     partition: int
     present: Position
     rebuilt: Position
+    due: int = 0
     events: int = 0
 
     @property
@@ -83,6 +87,11 @@ class Ledgers:
         """Say what is wrong, or nothing."""
         if (self.present.topic_id, self.present.partitions) != (self.rebuilt.topic_id, self.rebuilt.partitions):
             return "the topic was made again, or its partitions were changed: offsets mean other records"
+        if self.rebuilt.next_offset < self.due:
+            return (
+                f"only {self.rebuilt.next_offset} of the {self.due} records that were stored could be judged again: the"
+                " log was cut, GRIS_KAFKA is another broker, or no agency of the catalogue has this partition"
+            )
         if self.present.next_offset == self.rebuilt.next_offset and _counts(self.present) != _counts(self.rebuilt):
             return f"accepted, rejected, skipped: {_counts(self.present)}, rebuilt {_counts(self.rebuilt)}"
         counted = self.present.accepted + self.present.rejected
@@ -116,12 +125,17 @@ class Comparison:
 
 
 class Compare:
-    """The database of ``client`` against another on the same server, made from the same log."""
+    """The database of ``client`` against another on the same server, made from the same log.
+
+    To be made before the log is judged again: all that is stored by then must be in both.
+    """
 
     def __init__(self, client: Client, catalogue: Catalogue, rebuilt: str) -> None:
+        """Read what is stored by now. Raises Retry or Fatal."""
         self._client = client
         self._catalogue = catalogue
         self._names = {"present": f"`{client.database}`", "rebuilt": f"`{rebuilt}`"}
+        self._due = {place: at.next_offset for place, at in self._positions("present").items()}
 
     def run(self, progress: Progress) -> Comparison:
         """Compare; ``progress`` hears rows done and rows to do of the totals. Raises Retry or Fatal."""
@@ -149,16 +163,20 @@ class Compare:
         )
 
     def _ledgers(self) -> tuple[Ledgers, ...]:
-        present, rebuilt = (
-            {(row[0], row[1]): Position(*row) for row in self._client.query(LEDGER.format(database=self._names[name]))}
-            for name in ("present", "rebuilt")
-        )
+        present, rebuilt = self._positions("present"), self._positions("rebuilt")
         return tuple(
             Ledgers(
-                *place, present.get(place) or _nowhere(rebuilt[place]), rebuilt.get(place) or _nowhere(present[place])
+                *place,
+                present.get(place) or _nowhere(rebuilt[place]),
+                rebuilt.get(place) or _nowhere(present[place]),
+                self._due.get(place, 0),
             )
             for place in sorted(present.keys() | rebuilt.keys())
         )
+
+    def _positions(self, name: str) -> dict[tuple[str, int], Position]:
+        rows = self._client.query(LEDGER.format(database=self._names[name]))
+        return {(row[0], row[1]): Position(*row) for row in rows}
 
     def _counted(self, partitions: Sequence[Ledgers]) -> tuple[Ledgers, ...]:
         events = verdicts.count(self._client, self._names["present"], self._names["rebuilt"], _below(partitions))

@@ -11,7 +11,7 @@ import pytest
 from deploy.rebuild.totals import Outcome, TotalsRebuild
 from schemas.catalogue import load
 from schemas.codec_lines import decode_line
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retry
 from sinks.clickhouse import tail
 from sinks.clickhouse.check import check
 from sinks.clickhouse.client import Client, connect
@@ -111,13 +111,18 @@ class Case:
         with pytest.raises(Died):
             work(self.url, self.folder, self.logs, self.announced, die_after=step)  # type: ignore[arg-type]
 
-    def rebuild(self, *, write: bool = False, announce: bool = False, workers: tuple[str, ...] = ()) -> Outcome:
-        """Run `gris rebuild totals`."""
+    def rebuild(self, *, write: bool = False, announce: bool = False, workers: tuple[str, ...] | None = ()) -> Outcome:
+        """Run `gris rebuild totals`; None for the workers: Kafka cannot be asked for them."""
 
         async def daily() -> dict[bytes, LineKey]:
             return {key: line_of(key) for key in self.announced.lines}
 
-        run = TotalsRebuild(self.client, load(self.folder), self.announced, lambda: workers, daily)
+        def named() -> tuple[str, ...]:
+            if workers is None:
+                raise Retry("Kafka does not answer.")
+            return workers
+
+        run = TotalsRebuild(self.client, load(self.folder), self.announced, named, daily)
         return asyncio.run(run.run(lambda *_: None, write=write, announce=announce))
 
     def clean(self) -> bool:
@@ -450,6 +455,19 @@ def test_a_rebuild_refuses_to_write_while_a_worker_runs_unless_nothing_differs(
     assert "VN" not in case.values("A01.flow")
     done = case.rebuild(write=True)
     assert (done.differing, done.written, done.equal) == (1, 1, True)
+
+
+@pytest.mark.parametrize("workers", [("worker-1",), None], ids=["beside a worker", "without Kafka"])
+def test_a_rebuild_shows_what_a_new_agency_of_an_indicator_changes_before_a_worker_knows_it(
+    case: Case, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...] | None
+) -> None:
+    monkeypatch.setattr("deploy.rebuild.totals.REST_SECONDS", 0.0)
+    case.say(flow("a", 1))
+    append(
+        case.folder, "agencies.csv", code="a03", name_vi="Cục C", name_en="Office C", kind="other", standardised="false"
+    )
+    change(case.folder, INDICATORS, "A01.flow", agency="a03")
+    assert case.rebuild(workers=workers).differing == 3
 
 
 def test_a_rebuild_refuses_to_write_what_a_flush_that_was_cut_off_would_undo(case: Case) -> None:

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from deploy import topics
+from deploy.local.ports import free_port
+from schemas.topics import specs
 from sinks.clickhouse.client import connect
 from tests.support import compare, daily_topic, oracle
 from tests.support.bounds import passes, set_bounds
+from tests.support.kafka import running_kafka
 from tests.support.small_catalogue import write_catalogue
 from tests.support.stack import Process, Stack, running_stack
 from tests.support.wait import wait_for
@@ -162,6 +166,33 @@ def test_a_rebuild_that_is_told_to_end_takes_its_worker_along(stack: Stack, tmp_
 def children(pid: int) -> list[int]:
     """Name the processes that one has started and that run."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_rebuild_from_a_log_that_is_not_there_any_more_is_not_equal(stack: Stack, tmp_path: Path) -> None:
+    with running_kafka(tmp_path / "kafka") as empty:
+        topics.ensure(empty.bootstrap, specs(stack.catalogue))
+        before = stack.environment["GRIS_KAFKA"]
+        stack.environment["GRIS_KAFKA"] = empty.bootstrap
+        try:
+            found = rebuild(stack, "events", "--into", "from_nothing", code=1)
+        finally:
+            stack.environment["GRIS_KAFKA"] = before
+    assert not found["equal"]
+    assert found["partitions"]
+    assert all(at["fault"] for at in found["partitions"] if at["due"])
+    assert any(at["due"] for at in found["partitions"])
+
+
+def test_a_rebuild_that_gets_nowhere_says_what_is_in_the_way(stack: Stack, tmp_path: Path) -> None:
+    nowhere = {"GRIS_REGISTRY": f"http://127.0.0.1:{free_port()}"}
+    arguments = ("rebuild", "events", "--into", "waiting", "--json")
+    running = Process(tmp_path / "rebuild.log", stack.environment | nowhere, *arguments)
+    try:
+        wait_for(lambda: "Nothing gets done" in running.tail() and "registry" in running.tail(), "a reason", within=60)
+    finally:
+        running.tell(signal.SIGTERM)
+        assert running.ended(60) == 128 + signal.SIGTERM, running.tail()
 
 
 @pytest.mark.parametrize(("name", "sentence"), [("gris-new", "no name of a database"), ("gris", "database in use")])
