@@ -92,6 +92,11 @@ class Aggregator:
         place = start.position.next_offset
         self._open[tp] = Open(opening, state, place, place, time.time() * 1000)
 
+    def holds(self, batch: Batch) -> bool:
+        """Tell whether all partitions of a batch are still open as they were when it was taken. Any thread may ask."""
+        found = ((self._open.get(tp), opening) for tp, (opening, _) in batch.blocks.items())
+        return all(partition is not None and partition.opening == opening for partition, opening in found)
+
     def close(self) -> None:
         """Forget everything: partitions were revoked, or are about to be opened anew from the ledger."""
         for tp in self._open:

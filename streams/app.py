@@ -18,6 +18,8 @@ from streams.parts import Parts
 from streams.settings import WorkerSettings
 
 QUEUED_BLOCKS = 1
+REVOKED_SECONDS = 1.0
+"""How long partitions are not given up yet while totals of theirs are being inserted."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_group_instance_id=settings.worker_id,
         broker_session_timeout=settings.session_seconds,
-        broker_heartbeat_interval=settings.session_seconds / 5,
+        broker_heartbeat_interval=settings.heartbeat_seconds,
     )
     events = app.topic(
         *parts.topics, key_type=bytes, value_type=None, key_serializer="raw", value_serializer=Blocks(), acks=False
@@ -116,7 +118,11 @@ def create_app(settings: WorkerSettings, parts: Parts) -> faust.App:  # noqa: C9
             await asyncio.sleep(settings.session_seconds / 2)
             consumer().shut()
 
+    async def revoked() -> None:
+        parts.opener.revoked()
+        await parts.flusher.quiet(REVOKED_SECONDS)
+
     parts.flusher.hints.commit, parts.flusher.on_fenced = commit_hint, reopen
     app.transport = Transport(app.conf.broker_consumer, app, app.loop)
-    app.transport.hooks = Hooks(lambda tps: parts.opener.assigned(consumer(), tps), parts.opener.revoked, stop)
+    app.transport.hooks = Hooks(lambda tps: parts.opener.assigned(consumer(), tps), revoked, stop)
     return app

@@ -14,7 +14,14 @@ from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
@@ -44,7 +51,7 @@ class Hooks:
     """What the consumer tells the worker: partitions assigned (closed until opened), all revoked, a fault."""
 
     assigned: Callable[[frozenset[TP]], None]
-    revoked: Callable[[], None]
+    revoked: Callable[[], Awaitable[None]]
     fatal: Callable[[Fatal], Awaitable[None]]
 
 
@@ -94,6 +101,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start aiokafka's consumer, and make it leave record batches as they are."""
         await super().on_start()
         give_batches(self._ensure_consumer())
+
+    @property
+    def halted(self) -> bool:
+        """Tell whether the group's coordination stands still until somebody takes note of an error."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        return coordinator._pending_exception is not None or coordinator._coordination_task.done()  # noqa: SLF001
+
+    async def go_on(self) -> None:
+        """Take note of that error, and join the group anew. Raises KafkaError where that cannot help."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        try:
+            coordinator.check_errors()
+        except KafkaError as error:
+            lacking = isinstance(error, GroupAuthorizationFailedError | TopicAuthorizationFailedError)
+            if lacking or coordinator._coordination_task.done():  # noqa: SLF001
+                raise
+            log.warning("group_error", what=f"{type(error).__name__}: {error}", remedy="the group is joined anew")
+            coordinator.request_rejoin()
 
     async def _fetch_records(
         self,
@@ -171,7 +196,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Close everything before another worker may open it; the group rebalances eagerly, so all are revoked."""
         self._close()
-        self.hooks.revoked()
+        await self.hooks.revoked()
         await super().on_partitions_revoked(revoked)
 
     def _close(self) -> None:
@@ -211,6 +236,7 @@ class Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message a partition and fetch; its value is ``Fetched``."""
+        await self._go_on()
         active = self._get_active_partitions()
         if not active:
             self._fetchable.clear()
@@ -220,18 +246,7 @@ class Consumer(driver.Consumer):
         if not active.issuperset(self._openings):
             timeout = ROOM_SECONDS
         before = dict(self._openings)
-        try:
-            records, _ = await self._wait_next_records(timeout)
-        except NoOffsetForPartitionError:
-            # Told of an assigned partition before it was opened; the ledger says where it starts.
-            return
-        except OffsetOutOfRangeError as error:
-            await self.hooks.fatal(_out_of_range(error))
-            return
-        except CorruptRecordException as error:
-            await self.hooks.fatal(_corrupt(error))
-            return
-        for tp, batch in cast("dict[TP, Batch]", records or {}).items():
+        for tp, batch in (await self._next(timeout)).items():
             opening = self._openings.get(tp)
             # What began before the partition was opened may come from anywhere: it is read again.
             if opening is None or before.get(tp) != opening:
@@ -265,6 +280,32 @@ class Consumer(driver.Consumer):
                     generation_id=self.app.consumer_generation_id,
                 ),
             )
+
+    async def _next(self, timeout: float) -> dict[TP, Batch]:  # noqa: ASYNC109 - Faust's
+        """Fetch; nothing comes of it where what comes next is an opening, or a fault that stops the worker."""
+        try:
+            records, _ = await self._wait_next_records(timeout)
+        except NoOffsetForPartitionError:
+            pass  # told of an assigned partition before it was opened; the ledger says where it starts
+        except OffsetOutOfRangeError as error:
+            await self.hooks.fatal(_out_of_range(error))
+        except CorruptRecordException as error:
+            await self.hooks.fatal(_corrupt(error))
+        except KafkaError as error:
+            # One that halts the group's coordination is told to whoever waits, too; the next call sees to it.
+            if not cast("ConsumerThread", self._thread).halted:
+                await self.hooks.fatal(_refused(error))
+        else:
+            return cast("dict[TP, Batch]", records or {})
+        return {}
+
+    async def _go_on(self) -> None:
+        thread = cast("ConsumerThread", self._thread)
+        if thread.halted:
+            try:
+                await thread.call_thread(thread.go_on)
+            except KafkaError as error:
+                await self.hooks.fatal(_refused(error))
 
     async def commit_hint(self, reached: Mapping[TP, tuple[int, int]]) -> None:
         """Commit offsets to Kafka, for lag tools, where the opening given with each is the latest. Raises Retry."""
@@ -307,6 +348,13 @@ def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:
     return Fatal(
         f"The log of a partition does not hold the offset to be read next ({error}): it was truncated, expired or made"
         " again while the worker ran. Nothing is reset by itself: restore the topic, or rebuild into fresh tables."
+    )
+
+
+def _refused(error: KafkaError) -> Fatal:
+    return Fatal(
+        f"Kafka does not let this worker read on ({type(error).__name__}: {error}). Give its user the rights to read"
+        " the event topics and the consumer group, and start it again."
     )
 
 

@@ -106,6 +106,7 @@ class Flusher:
         self._took = 0.0
         """Seconds that the last flush took."""
         self._flushes = 0
+        self._changing = asyncio.Lock()
 
     async def run(self) -> None:
         """Flush for ever, whenever one is due."""
@@ -156,7 +157,7 @@ class Flusher:
 
     async def _settle(self, batch: Batch) -> None:
         for tp, keys in batch.superfluous.items():
-            await self._delete(keys, batch.positions[tp].next_offset)
+            await self._delete(keys, batch.positions[tp].next_offset, batch)
         self._passed("deletions")
         await self._health.persist(
             "writing the ledger",
@@ -201,7 +202,7 @@ class Flusher:
     async def _tell(self, batch: Batch) -> None:
         tables = batch.tables()
         while (table := await self._threads.compute(self._next, tables)) is not None:
-            await self._insert_totals(table)
+            await self._insert_totals(table, batch)
         self._passed("totals")
         await self._raise_floors([tp for tp, keys in batch.superfluous.items() if keys], batch)
         self._passed("floors")
@@ -211,12 +212,12 @@ class Flusher:
             )
         self._passed("messages")
 
-    async def _insert_totals(self, table: pa.Table) -> None:
+    async def _insert_totals(self, table: pa.Table, batch: Batch) -> None:
         if not self._settings.bench_no_inserts:
             with self._metrics.stage("day_totals"):
                 await self._health.persist(
                     "storing day totals",
-                    lambda: self._threads.database(self._ours(self._writer.day_totals), table),
+                    lambda: self._ours(batch, self._writer.day_totals, table),
                 )
 
     async def _raise_floors(self, tps: Sequence[TP], batch: Batch) -> None:
@@ -247,27 +248,38 @@ class Flusher:
             working.cancel()
             await asyncio.wait((working,))
 
-    def _ours(self, change: Callable[P, None]) -> Callable[P, None]:
-        """Change totals only as long as the session cannot be over.
+    async def quiet(self, seconds: float) -> None:
+        """Wait until no totals are being changed, so long at the most: whoever comes must not wait for a database."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changing.acquire(), seconds)
+            self._changing.release()
+
+    async def _ours(self, batch: Batch, change: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Change totals only as long as the partitions are ours, and the session cannot be over.
 
         Whoever opened the partitions since has replaced the totals behind the ledger that were there then. One that
         came later would win over its totals of lower versions: with the right value, but maybe with a flag that was
         right only in between. A deletion could meet totals of the same version that others account for.
         """
+        # The session began with a heartbeat, which was sent up to an interval before, and came whenever it came.
+        longest = self._settings.session_seconds - 2 * self._settings.heartbeat_seconds
 
         @functools.wraps(change)
-        def change_in_time(*args: P.args, **kwargs: P.kwargs) -> None:
-            if self._pulse.standstill() > self._settings.session_seconds:
-                raise Fenced("The process stood still for longer than its session: its partitions may have moved.")
+        def change_in_time() -> None:
+            if self._pulse.standstill() > longest:
+                raise Fenced("The process stood still for nearly its session: its partitions may have moved.")
+            if not self._aggregator.holds(batch):
+                raise Fenced("The partitions were revoked while their totals were stored.")
             change(*args, **kwargs)
 
-        return change_in_time
+        async with self._changing:
+            await self._threads.database(change_in_time)
 
-    async def _delete(self, keys: Sequence[Key], version: int) -> None:
+    async def _delete(self, keys: Sequence[Key], version: int, batch: Batch) -> None:
         if keys:
             await self._health.persist(
                 "deleting totals that nothing accounts for",
-                lambda: self._threads.database(self._ours(delete_totals), self._client, keys, version),
+                lambda: self._ours(batch, delete_totals, self._client, keys, version),
             )
 
     def _passed(self, step: Step) -> None:

@@ -52,10 +52,9 @@ class Health:
                 try:
                     result = await call()
                 except Retry as obstacle:
-                    self._tell(doing, str(obstacle))
+                    self.tell(doing, str(obstacle))
                 else:
-                    if doing in self.obstacles:
-                        log.info("obstacle_gone", doing=doing)
+                    self.over(doing)
                     return result
                 finally:
                     slow.cancel()
@@ -65,12 +64,18 @@ class Health:
         finally:
             self.obstacles.pop(doing, None)
 
-    def _tell(self, doing: str, what: str) -> None:
+    def tell(self, doing: str, what: str, remedy: str = "it is tried again by itself") -> None:
+        """Tell what is in the way of something, unless that is told already."""
         if self.obstacles.get(doing) != what:
-            log.warning("obstacle", doing=doing, what=what, remedy="it is tried again by itself")
+            log.warning("obstacle", doing=doing, what=what, remedy=remedy)
         self.obstacles[doing] = what
+
+    def over(self, doing: str) -> None:
+        """Tell that nothing is in the way any more, if anything was."""
+        if self.obstacles.pop(doing, None) is not None:
+            log.info("obstacle_gone", doing=doing)
 
     def _tell_slow(self, doing: str) -> None:
         # A reason that is known already says more than the time that passes.
         if doing not in self.obstacles:
-            self._tell(doing, f"no answer within {SLOW_SECONDS:.0f} s: is it up, and can it be reached from here?")
+            self.tell(doing, f"no answer within {SLOW_SECONDS:.0f} s: is it up, and can it be reached from here?")

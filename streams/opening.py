@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -26,6 +28,9 @@ from streams.waiting import Start
 
 ASKING_ENDS = "asking Kafka for the ends of the logs"
 WATCH_SECONDS = 5.0
+SHARING = "sharing the partitions"
+RESTLESS, RESTLESS_SECONDS = 8, 30.0
+"""So many assignments in so short a time: not workers that come and go, but two that take one place from each other."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +65,25 @@ class Opener:
         self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
         self._known = False
+        self._assigned: deque[float] = deque(maxlen=RESTLESS)
+        """When partitions were assigned (monotonic seconds)."""
 
     def assigned(self, consumer: Consumer, tps: frozenset[TP]) -> None:
         """Open partitions anew: everything known of a former assignment is forgotten."""
         self.revoked()
         self._metrics.rebalances.inc()
+        self._note_assignment()
         self._task = asyncio.ensure_future(self._hold(consumer, sorted(tps)))
+
+    def _note_assignment(self) -> None:
+        self._assigned.append(time.monotonic())
+        if len(self._assigned) == RESTLESS and self._assigned[-1] - self._assigned[0] < RESTLESS_SECONDS:
+            self._health.tell(
+                SHARING,
+                f"they were assigned {RESTLESS} times within {RESTLESS_SECONDS:.0f} s: another worker may run under the"
+                " same name",
+                "give each worker a GRIS_WORKER_ID of its own",
+            )
 
     def stop(self) -> None:
         """Open nothing more."""
@@ -82,46 +100,43 @@ class Opener:
 
     async def _hold(self, consumer: Consumer, tps: Sequence[TP]) -> None:
         """Open partitions, and look after them until they are revoked."""
-        await self._open(consumer, tps)
         try:
+            await self._open(consumer, tps)
             await self._watch(consumer, tps)
-        except Fatal as fatal:
-            await consumer.hooks.fatal(fatal)
-
-    async def _open(self, consumer: Consumer, tps: Sequence[TP]) -> None:
-        """Fence, read, check, open: nothing that another worker still does can come after the fence and count."""
-        try:
-            if self._known:  # else the process has only just asked
-                await self._check_topics()
-            self._known = True
-            # A flush of a former assignment ends first, or its lines could come behind newer ones.
-            async with self._storing:
-                await self._health.persist("fencing partitions", lambda: self._announcer.fence(tps))
-                starts = await self._health.persist(
-                    "reading the ledger", lambda: self._threads.database(self._starts, tps)
-                )
-            if tps:
-                begins, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
-                openings = consumer.reserve(tps)
-                for tp in tps:
-                    _in_log(starts[tp], begins[tp], ends[tp])
-                    await self._aggregator.open(tp, openings[tp], starts[tp])
-                offsets = {tp: starts[tp].position.next_offset for tp in tps}
-                await self._health.persist("seeking in the logs", lambda: consumer.open(offsets, openings))
-            self._health.opened = True
-            log.info("partitions_opened", partitions=len(tps))
         except Fatal as fatal:
             await consumer.hooks.fatal(fatal)
         except Exception as error:
             # Nobody awaits this task: what it cannot do must stop the process, not leave it idle.
             log.exception("unexpected")
-            await consumer.hooks.fatal(Fatal(f"Partitions could not be opened ({type(error).__name__}); see the log."))
+            reason = f"Partitions could not be opened, or looked after ({type(error).__name__}); see the log."
+            await consumer.hooks.fatal(Fatal(reason))
+
+    async def _open(self, consumer: Consumer, tps: Sequence[TP]) -> None:
+        """Fence, read, check, open: nothing that another worker still does can come after the fence and count."""
+        if self._known:  # else the process has only just asked
+            await self._check_topics()
+        self._known = True
+        # A flush of a former assignment ends first, or its lines could come behind newer ones.
+        async with self._storing:
+            await self._health.persist("fencing partitions", lambda: self._announcer.fence(tps))
+            starts = await self._health.persist("reading the ledger", lambda: self._threads.database(self._starts, tps))
+        if tps:
+            begins, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
+            openings = consumer.reserve(tps)
+            for tp in tps:
+                _in_log(starts[tp], begins[tp], ends[tp])
+                await self._aggregator.open(tp, openings[tp], starts[tp])
+            offsets = {tp: starts[tp].position.next_offset for tp in tps}
+            await self._health.persist("seeking in the logs", lambda: consumer.open(offsets, openings))
+        self._health.opened = True
+        log.info("partitions_opened", partitions=len(tps))
 
     async def _watch(self, consumer: Consumer, tps: Sequence[TP]) -> None:
         """Ask Kafka for ever what fetches do not tell: whether it is there at all, and still has the same topics."""
         while tps:
             await self._check_topics()
             await asyncio.sleep(WATCH_SECONDS)
+            self._health.over(SHARING)
             # First of him who tries until he is answered: the other opens a connection each time it is asked.
             _, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
             self._aggregator.note_ends(ends)

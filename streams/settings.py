@@ -57,3 +57,8 @@ class WorkerSettings(Settings):
     fault_stop_after: Step | None = None
     fault_stop_flush: int = Field(1, ge=1)
     bench_no_inserts: bool = False
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often the worker tells the group that it is there."""
+        return self.session_seconds / 5

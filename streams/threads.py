@@ -22,6 +22,7 @@ class Threads:
         self._spent = spent
         self._running = 0
         self._count = threading.Lock()
+        self._closed = False
         self._compute = ThreadPoolExecutor(1, "compute")
         self._database = ThreadPoolExecutor(5, "database")
 
@@ -39,7 +40,8 @@ class Threads:
         return self._running > 0
 
     def close(self) -> None:
-        """Let go of the threads; what runs is left to end."""
+        """Let go of the threads; what runs is left to end. Nothing more is begun: who asks waits to be cancelled."""
+        self._closed = True
         self._compute.shutdown(wait=False, cancel_futures=True)
         self._database.shutdown(wait=False, cancel_futures=True)
 
@@ -54,6 +56,8 @@ class Threads:
                     self._spent(getattr(call, "__name__", "call").lstrip("_"), time.thread_time() - began)
                 self._change(-1)
 
+        if self._closed:
+            await asyncio.Event().wait()
         return await asyncio.get_running_loop().run_in_executor(pool, counted)
 
     def _change(self, by: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import faust
 import pytest
+from aiokafka.errors import KafkaError
 from confluent_kafka import Producer
 from faust.types import TP
 
@@ -38,6 +39,8 @@ class Reading:
     app: faust.App
     tp: TP
     blocks: list[Fetched] = dataclasses.field(default_factory=list)
+    assigned: int = 0
+    """How often it was assigned."""
 
     @property
     def consumer(self) -> Consumer:
@@ -80,13 +83,18 @@ async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterat
         consumer_auto_offset_reset="none",
     )
     found = Reading(app, TP(topic, 0))
-    assigned = asyncio.Event()
+
+    def assigned(tps: frozenset[TP]) -> None:
+        found.assigned += bool(tps)
+
+    async def revoked() -> None:
+        """Nothing is held."""
 
     async def fail(fatal: Fatal) -> None:
         raise fatal
 
     app.transport = Transport(app.conf.broker_consumer, app, app.loop)
-    app.transport.hooks = Hooks(lambda tps: assigned.set() if tps else None, lambda: None, fail)
+    app.transport.hooks = Hooks(assigned, revoked, fail)
 
     @app.agent(app.topic(topic, key_type=bytes, value_type=None, value_serializer=Blocks(), acks=False))
     async def keep(blocks: Any) -> None:
@@ -95,7 +103,7 @@ async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterat
 
     await app.start()
     try:
-        await asyncio.wait_for(assigned.wait(), WITHIN)
+        await until(lambda: found.assigned > 0, "an assignment")
         yield found
     finally:
         await app.stop()
@@ -158,6 +166,35 @@ def test_a_partition_whose_queue_has_room_again_is_fetched_whatever_the_fetch_be
             fetched = await asyncio.wait_for(waits, WITHIN)
             fetched = fetched or await asyncio.wait_for(fetch(found.consumer), WITHIN)
             assert [tp for tp, _ in fetched] == [found.tp]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_an_error_that_halts_the_group_s_coordination_is_followed_by_joining_anew(kafka: Broker, opened: bool) -> None:
+    topic = f"halted-{opened}"
+
+    async def scene() -> None:
+        async with reading(kafka, topic) as found:
+            if opened:
+                await found.open(0)
+            publish(kafka, topic)
+            thread = cast("ConsumerThread", found.consumer._thread)
+            coordinator = thread._ensure_consumer()._coordinator
+
+            async def fail() -> None:
+                coordinator._heartbeat_task.cancel()
+                coordinator._heartbeat_task = asyncio.ensure_future(failing())
+                coordinator.request_rejoin()  # it looks at its tasks when it wakes
+
+            async def failing() -> None:
+                raise KafkaError("a code that nobody knows")
+
+            before = found.assigned
+            await thread.call_thread(fail)
+            await until(lambda: found.assigned > before, "another assignment")
+            opening = await found.open(0)
+            await until(lambda: len(found.offsets(opening)) == RECORDS, "the records")
 
     asyncio.run(scene())
 
