@@ -230,7 +230,11 @@ def listening(servers: str) -> bool:
         host, _, port = server.strip().rpartition(":")
         if not port.isdecimal():
             host, port = server.strip(), KAFKA_PORT
-        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), LISTENING):
+        # A name with an empty or overlong part fails before anybody is asked, as UnicodeError.
+        with (
+            contextlib.suppress(OSError, UnicodeError),
+            socket.create_connection((host.strip("[]"), int(port)), LISTENING),
+        ):
             return True
     return False
 

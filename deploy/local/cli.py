@@ -53,7 +53,7 @@ def status(as_json: bool) -> None:
     stack = Stack(settings)
     rows = [
         _state(stack, "kafka", str(settings.broker), stack.kafka_answers()),
-        _state(stack, "clickhouse", f"http://{settings.engine}", stack.clickhouse_answers()),
+        _state(stack, "clickhouse", settings.engine_url, stack.clickhouse_answers()),
         _state(stack, "worker", f"http://{settings.worker_metrics}", stack.worker_is_ready()),
         _state(stack, "feed", f"http://{settings.feed}", stack.feed_is_ready()),
     ]
