@@ -16,8 +16,9 @@ from schemas.errors import Fatal
 # Libraries that tell at INFO what only their authors need.
 QUIET = ("faust", "mode", "urllib3", "uvicorn.access", "asyncio")
 # Clients that write a line for every attempt to reach a server that is away: we tell of an obstacle once, and of its
-# end. kafka-python also warns when its loop was held up for 0.1 s, which says that the machine is busy.
-MUTE = ("kafka", "aiokafka", "clickhouse_connect")
+# end. kafka-python also warns when its loop was held up for 0.1 s, which says that the machine is busy. Of urllib3 its
+# pool is named, for clickhouse_connect sets the level of the logger above that one when it is imported, be it later.
+MUTE = ("kafka", "aiokafka", "clickhouse_connect", "urllib3.connectionpool")
 FORMS = ("json", "text")
 
 

@@ -58,7 +58,7 @@ class Outcome:
     ``verdict`` is what the rules say now, with ``reason``, ``field`` and ``detail`` where it is not accepted.
     ``result`` is the worker's verdict on the replay: accepted, refused (then the three are the worker's), waiting when
     it is not known yet, unconfirmed when the broker did not take it for sure; empty when it was not published.
-    ``replay`` is where the replay lies.
+    ``replay`` is where the replay lies. ``error`` says why one is not confirmed, or why nobody tells what became of it.
     """
 
     place: Place
@@ -240,12 +240,21 @@ class Replay:
         return [(one, values.get(place_of(one))) for one in page]
 
     def _await(self, waiting: Sequence[Outcome], wait: float) -> None:
-        """Wait until the ledger has passed the replays, and note what became of each. What fails here is waited for."""
+        """Wait until the ledger has passed the replays, and note what became of each.
+
+        What fails here is waited for. Where waiting cannot help, the error is noted beside what is not known: what is
+        published already must be told of.
+        """
         deadline = time.monotonic() + wait
         done = 0
         while waiting:
-            with contextlib.suppress(Retry):
-                self._note(waiting)
+            try:
+                with contextlib.suppress(Retry):
+                    self._note(waiting)
+            except Fatal as error:
+                for one in waiting:
+                    one.error = error
+                return
             done += sum(one.result != "waiting" for one in waiting)
             waiting = [one for one in waiting if one.result == "waiting"]
             self._tell("waiting for the worker's verdicts", done, done + len(waiting))

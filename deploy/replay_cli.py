@@ -65,8 +65,9 @@ def replay(
     equal revision is left alone, too. Then waits for the worker's verdicts: what it accepts is closed, what it refuses
     again is a new reject beside the old one.
 
-    Exit code: 0 all accepted, or nothing to do; 1 some are refused or left alone; 2 the choice cannot be used (nothing
-    was published); 75 broker, database or worker did not answer in time (run it again: what was accepted is closed).
+    Exit code: 0 all accepted, or nothing to do; 1 some are refused, left alone or not fit to be published; 2 the choice
+    cannot be used, or none is fit (nothing was published); 75 broker, database or worker did not answer in time, or
+    nobody tells the verdicts (run it again: what was accepted is closed).
     """
     try:
         settings = PublisherSettings.read()
@@ -94,7 +95,7 @@ def exit_code(report: Report) -> int:
     if report.became("waiting") or any(isinstance(error, Retry) for error in unconfirmed):
         return TRY_AGAIN
     if unconfirmed:
-        return USAGE
+        return REFUSED if report.published else USAGE
     good = report.judged(Kind.ACCEPTED) if report.dry_run else report.became("accepted")
     return 0 if good == len(report.outcomes) else REFUSED
 
@@ -159,13 +160,13 @@ def _show(report: Report) -> None:
     counts = ", ".join(f"{report.became(name)} {text}" for name, text in RESULTS.items() if report.became(name))
     out.print(f"{report.published} published{f': {counts}' if counts else ''}.", highlight=False)
     if report.became("waiting"):
-        out.print("The worker has not judged all of them yet; run it again later: what it accepted is closed by then.")
+        out.print("Some verdicts are not known yet; run it again later: what the worker accepted is closed by then.")
 
 
 RESULTS = {
     "accepted": "accepted and closed",
     "refused": "refused again",
-    "waiting": "not judged yet",
+    "waiting": "verdict not known yet",
     "unconfirmed": "not confirmed by the broker",
 }
 

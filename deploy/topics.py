@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from schemas.errors import Fatal, Retry
 
@@ -62,21 +69,36 @@ def ensure(bootstrap: str, specs: Sequence["TopicSpec"], replication: int = 1) -
 
 
 def ends(bootstrap: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-    """Answer the end offset of every partition of ``topics``, where the next record goes. Retry when unreachable."""
+    """Answer the end offset of every partition of ``topics``, where the next record goes.
+
+    Raises Fatal, naming those that do not exist; Retry when the broker does not answer.
+    """
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=ANSWER_MS)
     except KafkaError as error:
         raise Retry(f"No Kafka broker answers at {bootstrap}; is it running, and is GRIS_KAFKA right?") from error
     try:
-        described = admin.describe_topics(list(topics))
+        described = {row["name"]: row for row in admin.describe_topics(list(topics))}
+        # A topic that the broker does not know is described all the same: by an error, and without partitions.
+        faults = {topic: for_code(described[topic]["error_code"]) for topic in topics}
+        missing = [topic for topic, fault in faults.items() if fault is UnknownTopicOrPartitionError]
+        if missing:
+            raise Fatal(
+                f"The broker at {bootstrap} has no topic {', '.join(missing)}: `gris up --bare` makes the topics."
+            )
+        for topic, fault in faults.items():
+            if fault is not NoError:
+                raise fault(topic)
         asked = {
-            TopicPartition(row["name"], part["partition_index"]): OffsetSpec.LATEST
-            for row in described
+            TopicPartition(topic, part["partition_index"]): OffsetSpec.LATEST
+            for topic, row in described.items()
             for part in row["partitions"]
         }
         return {(at.topic, at.partition): end.offset for at, end in admin.list_partition_offsets(asked).items()}
     except KafkaError as error:
-        raise Retry(f"The Kafka broker at {bootstrap} did not tell the ends of its topics.") from error
+        raise Retry(
+            f"The Kafka broker at {bootstrap} did not tell the ends of its topics ({type(error).__name__})."
+        ) from error
     finally:
         admin.close()
 

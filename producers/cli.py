@@ -46,8 +46,9 @@ def publish(
     """Publish the rows of CSV, XLSX or JSON Lines files as an agency's statements.
 
     Every row is judged first, by the worker's own rules. The good ones are published, the others are shown with what
-    to do. Exit code: 0 all rows accepted, 1 some refused (the good ones are in), 2 a file or option cannot be used
-    (nothing is in), 75 the broker could not be reached or did not confirm every row in time (publish those again).
+    to do. Exit code: 0 all rows accepted, 1 some refused, by the rules or the broker (the good ones are in), 2 a file
+    or option cannot be used, or the broker refused all (nothing is in), 75 the broker could not be reached or did not
+    confirm every row in time (publish those again).
     """
     from producers.publish import Request, new_submission, publish_files  # noqa: PLC0415
     from producers.settings import PublisherSettings  # noqa: PLC0415
@@ -71,9 +72,11 @@ def publish(
 
 def _exit_code(report: "Report") -> int:
     missed = [row for file in report.files for row in file.unconfirmed]
-    if missed:
-        return TRY_AGAIN if any(row.retry for row in missed) else USAGE
-    return REFUSED if report.refused else 0
+    if any(row.retry for row in missed):
+        return TRY_AGAIN
+    if missed and not any(file.published for file in report.files):
+        return USAGE
+    return REFUSED if missed or report.refused else 0
 
 
 def _give_up(error: GrisError, as_json: bool) -> NoReturn:

@@ -230,7 +230,11 @@ def listening(servers: str) -> bool:
         host, _, port = server.strip().rpartition(":")
         if not port.isdecimal():
             host, port = server.strip(), KAFKA_PORT
-        with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), LISTENING):
+        # A name with an empty or overlong part fails before anybody is asked, as UnicodeError.
+        with (
+            contextlib.suppress(OSError, UnicodeError),
+            socket.create_connection((host.strip("[]"), int(port)), LISTENING),
+        ):
             return True
     return False
 
@@ -239,7 +243,11 @@ def mapped(error: errors.KafkaError, what: str) -> GrisError:
     """Say in our words what became of ``what``: Retry for what may pass, Fatal for what will not."""
     name = type(error).__name__
     if isinstance(error, errors.MessageSizeTooLargeError | errors.RecordListTooLargeError):
-        return Fatal(f"{what}: larger than {MAX_REQUEST} bytes. Shorten the note.")
+        # Whoever repeats an agency's record cannot change it.
+        return Fatal(
+            f"{what}: the record is larger than {MAX_REQUEST} bytes, the most that a topic of events takes."
+            " Its agency must publish it with a shorter note."
+        )
     if isinstance(error, errors.SaslAuthenticationFailedError):
         return Fatal(f"{what}: the broker does not know us. Check GRIS_KAFKA_USER and GRIS_KAFKA_PASSWORD.")
     if isinstance(error, errors.AuthorizationError):

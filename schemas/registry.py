@@ -103,7 +103,10 @@ def source(registry: str | None) -> SchemaSource:
 
 def _address(url: str) -> tuple[str, dict[str, str]]:
     """Part the URL from what must not show in it: (URL without user and password, headers)."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # of a bracket that is not closed
+        parts = urllib.parse.urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Fatal("GRIS_REGISTRY is not a URL; give http://host:port")
     headers = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}

@@ -33,7 +33,7 @@ def rejects() -> None:
 
 @rejects.command("list")
 @filters
-@states
+@states(State.OPEN)
 @click.option("--limit", type=click.IntRange(min=1), default=LISTED, show_default=True, help="The newest so many.")
 @as_json_option
 def list_(*, limit: int, as_json: bool, **given: Any) -> None:
@@ -49,10 +49,10 @@ def list_(*, limit: int, as_json: bool, **given: Any) -> None:
 
 @rejects.command()
 @filters
-@states
+@states(State.ALL)
 @as_json_option
 def count(*, as_json: bool, **given: Any) -> None:
-    """Count rejects by reason and agency."""
+    """Count rejects by reason and agency, the open and the closed ones."""
     with _database() as client:
         found = stored.count(client, selected(**given))
     if as_json:

@@ -53,11 +53,7 @@ FILTERS = (
     click.option("--since", type=Moment(), help="Received at or after this moment (Viet Nam's time)."),
     click.option("--until", type=Moment(), help="Received before this moment."),
 )
-STATES = (
-    click.option("--open", "state", flag_value=State.OPEN, default=State.OPEN, help="Not yet replayed (the default)."),
-    click.option("--closed", "state", flag_value=State.CLOSED, help="A replay of it was accepted."),
-    click.option("--all", "state", flag_value=State.ALL, help="Both."),
-)
+STATES = {State.OPEN: "Not yet replayed", State.CLOSED: "A replay of it was accepted", State.ALL: "Both"}
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,11 +63,16 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def states(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --open, --closed and --all to a command."""
-    for option in reversed(STATES):
-        command = option(command)
-    return command
+def states(usual: State) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --open, --closed and --all to a command; ``usual`` is meant where none of them is given."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for state, text in reversed(STATES.items()):
+            help_ = f"{text} (the default)." if state is usual else f"{text}."
+            command = click.option(f"--{state}", "state", flag_value=state, default=usual, help=help_)(command)
+        return command
+
+    return add
 
 
 def selected(places: tuple[Place, ...] = (), state: State = State.OPEN, **given: Any) -> Selection:

@@ -12,6 +12,7 @@ from types import FrameType
 import click
 
 from deploy.faults.cli import faults, outage
+from deploy.json_option import json_option
 
 CHOICES = ("week", "shuffled")
 PARTS = ("throughput", "rivals", "floors", "restart", "latency", "feed")
@@ -39,7 +40,7 @@ SEED = 2020
 @click.option("--seconds", type=click.IntRange(1), default=8, show_default=True, help="Of each rate.")
 @click.option("--clients", type=click.IntRange(1), default=100, show_default=True, help="Of the stream, meanwhile.")
 @click.option("--crowd", "crowds", type=click.IntRange(1), multiple=True, help="Clients of the fan-out: 100, 1,000.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
+@json_option
 @click.option("--keep", is_flag=True, help="Leave data and logs in their folder; its name is printed.")
 @click.pass_context
 def bench(

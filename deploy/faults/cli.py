@@ -13,6 +13,8 @@ from types import FrameType
 
 import click
 
+from deploy.json_option import json_option
+
 CLOCKS = Path("/usr/lib")
 LIBFAKETIME = "*/faketime/libfaketimeMT.so.1"
 
@@ -29,7 +31,7 @@ LIBFAKETIME = "*/faketime/libfaketimeMT.so.1"
     help="Hour after hour, or any hour of 400 days at any time.",
 )
 @click.option("--only", multiple=True, metavar="KIND", help="Faults of this kind only; as the table calls it.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
+@json_option
 @click.option("--keep", is_flag=True, help="Leave data and logs in their folder; its name is printed.")
 def faults(
     count: int, events: int, seed: int | None, workload: str, only: tuple[str, ...], file: Path | None, keep: bool
@@ -77,7 +79,7 @@ def faults(
 @click.option(
     "--rate", type=click.FloatRange(100), default=20_000, show_default=True, help="Events published a second."
 )
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything there too.")
+@json_option
 def outage(seconds: float, rate: float, file: Path | None) -> None:
     """Take the database away for minutes while events come in, and see what two workers make of it.
 

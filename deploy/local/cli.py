@@ -48,22 +48,26 @@ class State:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
 def status(as_json: bool) -> None:
-    """Show what runs, where, and how many events are not stored yet. Exit code 1 unless all four are ready."""
+    """Show what runs, where, and how many events are not stored yet, or why that is not known.
+
+    Exit code 1 unless all four are ready.
+    """
     settings = LocalSettings.read()
     stack = Stack(settings)
     rows = [
         _state(stack, "kafka", str(settings.broker), stack.kafka_answers()),
-        _state(stack, "clickhouse", f"http://{settings.engine}", stack.clickhouse_answers()),
+        _state(stack, "clickhouse", settings.engine_url, stack.clickhouse_answers()),
         _state(stack, "worker", f"http://{settings.worker_metrics}", stack.worker_is_ready()),
         _state(stack, "feed", f"http://{settings.feed}", stack.feed_is_ready()),
     ]
     lag = _lag(settings) if all(row.state in ("ready", "elsewhere") for row in rows[:2]) else None
+    counted = lag if isinstance(lag, int) else None
     if as_json:
-        click.echo(json.dumps({"services": [dataclasses.asdict(row) for row in rows], "events_not_stored": lag}))
+        click.echo(json.dumps({"services": [dataclasses.asdict(row) for row in rows], "events_not_stored": counted}))
     else:
         click.echo(_table(rows))
         if lag is not None:
-            click.echo(f"\nEvents not stored yet: {lag:,}")
+            click.echo(f"\nEvents not stored yet: {f'not known. {lag}' if counted is None else f'{counted:,}'}")
     if any(row.state not in ("ready", "elsewhere") for row in rows):
         raise click.exceptions.Exit(1)
 
@@ -74,13 +78,13 @@ def _state(stack: Stack, name: str, address: str, answers: bool) -> State:
     return State(name, state, pid, address, str(stack.services[name].log_file) if pid is not None else "")
 
 
-def _lag(settings: LocalSettings) -> int | None:
-    """Count the events not stored yet; None when topics or tables are not there yet."""
+def _lag(settings: LocalSettings) -> int | GrisError:
+    """Count the events not stored yet; or give what is in the way, as topics or tables that are not there yet."""
     try:
         with contextlib.closing(connect(settings.clickhouse)) as client:
             return sum(unread(client, wanted(settings.kafka, client, event_topics(settings))).values())
-    except GrisError:
-        return None
+    except GrisError as obstacle:
+        return obstacle
 
 
 def _table(rows: list[State]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 LOWEST, EPHEMERAL = 12_000, 32_768  # where Linux begins to number outgoing connections
+LISTENING = 1.0  # seconds for a connection
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -23,10 +24,11 @@ def free_port(lowest: int = LOWEST, highest: int = EPHEMERAL) -> int:
 
 
 def is_taken(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether something already listens on the port."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((host, port)) == 0
+    """Tell whether something already listens on the port; at a name that leads nowhere, nothing does."""
+    # A name with an empty or overlong part fails before anybody is asked, as UnicodeError.
+    with contextlib.suppress(OSError, UnicodeError), socket.create_connection((host, port), LISTENING):
+        return True
+    return False
 
 
 def holder(port: int) -> str:

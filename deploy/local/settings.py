@@ -9,6 +9,7 @@ from pydantic import Field
 from deploy.local.kafka import CHECKOUT
 from schemas.errors import Fatal
 from schemas.settings import Settings
+from sinks.clickhouse.client import PORTS
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
@@ -48,7 +49,13 @@ class LocalSettings(Settings):
     @property
     def engine(self) -> Address:
         """The host and port of GRIS_CLICKHOUSE."""
-        return _address(self.clickhouse, 8123, "GRIS_CLICKHOUSE must look like http://127.0.0.1:8123/gris")
+        port = PORTS.get(self._scheme, PORTS["http"])
+        return _address(self.clickhouse, port, "GRIS_CLICKHOUSE must look like http://127.0.0.1:8123/gris")
+
+    @property
+    def engine_url(self) -> str:
+        """GRIS_CLICKHOUSE without user, password and database."""
+        return f"{self._scheme}://{self.engine}"
 
     @property
     def worker_metrics(self) -> Address:
@@ -59,6 +66,10 @@ class LocalSettings(Settings):
     def feed(self) -> Address:
         """Where the feed serves the report: the address to open, also when it listens on every interface."""
         return Address("127.0.0.1" if self.feed_host in ("0.0.0.0", "::") else self.feed_host, self.feed_port)  # noqa: S104
+
+    @property
+    def _scheme(self) -> str:
+        return self.clickhouse.partition("://")[0].lower()
 
 
 def _address(url: str, default_port: int, remedy: str) -> Address:

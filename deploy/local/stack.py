@@ -3,9 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from deploy import topics
@@ -30,7 +30,7 @@ def fetch(url: str) -> bytes | None:
         with _direct.open(url, timeout=PROBE_SECONDS) as answer:
             body: bytes = answer.read()
             return body
-    except (URLError, OSError):  # refused, reset, timed out, or another status
+    except (OSError, HTTPException, UnicodeError):  # refused, timed out, another status, no HTTP; no name at all
         return None
 
 
@@ -51,8 +51,7 @@ class Stack:
 
     def clickhouse_answers(self) -> bool:
         """Whether a ClickHouse answers at GRIS_CLICKHOUSE."""
-        scheme = self.settings.clickhouse.partition("://")[0]
-        return (fetch(f"{scheme}://{self.settings.engine}/ping") or b"").strip() == b"Ok."
+        return (fetch(f"{self.settings.engine_url}/ping") or b"").strip() == b"Ok."
 
     def worker_is_ready(self) -> bool:
         """Whether the worker has opened its partitions and nothing is in its way."""

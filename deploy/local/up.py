@@ -111,7 +111,7 @@ def check_space(data: Path, free: int | None = None) -> None:
 
 def closing_words(settings: LocalSettings, *, bare: bool) -> str:
     """Say where everything is and what to try."""
-    clickhouse = f"http://{settings.engine}"
+    clickhouse = settings.engine_url
     places = [f"  Kafka       {settings.broker}", f"  ClickHouse  {clickhouse}, database gris"]
     query = f"curl '{clickhouse}/?database=gris' -d 'SHOW TABLES'"
     if bare:

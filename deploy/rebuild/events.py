@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from deploy.local.ask import ask
 from deploy.local.ports import LOOPBACK, free_port
@@ -20,7 +20,7 @@ from schemas.errors import Fatal
 from schemas.rules import Rules
 from schemas.topics import event_topic
 from sinks.clickhouse import ledger
-from sinks.clickhouse.client import DATABASE, Client, connect
+from sinks.clickhouse.client import DATABASE, Client, connect, parted
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.settings import DatabaseSettings
 
@@ -59,7 +59,7 @@ def rebuild(settings: DatabaseSettings, catalogue: Catalogue, database: str, pro
 
 def beside(url: str, database: str) -> str:
     """Name another database on the same server. Raises Fatal when it is the one in use, or cannot be one's name."""
-    parts = urlsplit(url)
+    parts = parted(url)
     if not DATABASE.fullmatch(database):
         raise Fatal(f"{database!r} is no name of a database: letters, digits and _, a letter or _ first (--into).")
     if parts.path.strip("/") == database:

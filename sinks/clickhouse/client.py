@@ -6,7 +6,7 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
@@ -24,6 +24,7 @@ CONNECT_SECONDS = 5
 GREETING_SECONDS = 10  # for the driver's first questions: a server that hangs is told of soon
 ANSWER_SECONDS = 300
 DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PORTS = {"http": 8123, "https": 8443}  # where the URL names none
 
 INSERT_SETTINGS: Settings = {
     "async_insert": 0,  # we batch ourselves, so the server must not; 1 is today's default
@@ -126,20 +127,14 @@ def connect(url: str, answer_seconds: float = ANSWER_SECONDS) -> "Client":
     A server that says nothing for ``answer_seconds`` is given up later on.
     Raises Fatal for a URL that says something else or a refused user, Retry when nobody answers.
     """
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not DATABASE.fullmatch(database):
-        raise Fatal(
-            "GRIS_CLICKHOUSE must be http[s]://[user:password@]host[:port]/database, a database of A-Z a-z 0-9 _"
-        )
-    secure = parts.scheme == "https"
+    parts = parted(url)
     with _mapped_errors(f"{parts.hostname}:{parts.port or ''}"):
         driver: Any = clickhouse_connect.get_client(
             host=parts.hostname,
-            port=parts.port or (8443 if secure else 8123),
+            port=parts.port or PORTS[parts.scheme],
             username=unquote(parts.username) if parts.username else "default",
             password=unquote(parts.password or ""),
-            secure=secure,
+            secure=parts.scheme == "https",
             autogenerate_session_id=False,  # a session would serialise the threads of this process
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=GREETING_SECONDS,
@@ -148,7 +143,20 @@ def connect(url: str, answer_seconds: float = ANSWER_SECONDS) -> "Client":
             client_name="gris",
         )
         driver.timeout = Timeout(connect=CONNECT_SECONDS, read=answer_seconds)
-    return Client(driver, database)
+    return Client(driver, parts.path.strip("/"))
+
+
+def parted(url: str) -> SplitResult:
+    """Part a URL as ``connect`` takes it: scheme, host and database are there, the port is a number or None.
+
+    Raises Fatal for one that says something else.
+    """
+    with contextlib.suppress(ValueError):  # of a port that is no number or too high, of a bracket that is not closed
+        parts = urlsplit(url)
+        _ = parts.port
+        if parts.scheme in PORTS and parts.hostname and DATABASE.fullmatch(parts.path.strip("/")):
+            return parts
+    raise Fatal("GRIS_CLICKHOUSE must be http[s]://[user:password@]host[:port]/database, a database of A-Z a-z 0-9 _")
 
 
 class Client:

@@ -1,6 +1,7 @@
 """The program `gris`: every command in its help can be called, and failures are a sentence and an exit code."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import COMMANDS, Program, program
+from deploy.local.ports import free_port
 from schemas.errors import Fatal, GrisError, Retry
 
 
@@ -53,3 +55,15 @@ def test_logs_are_one_json_object_a_line_when_nobody_watches() -> None:
     ours, theirs = map(json.loads, ran.stderr.splitlines())
     assert (ours["event"], ours["topic"], ours["level"], ours["logger"]) == ("stored", "t", "info", "ours")
     assert (theirs["event"], theirs["level"], theirs["logger"]) == ("odd thing", "warning", "theirs")
+
+
+@pytest.mark.parametrize("words", [["check"], ["rejects", "count"]])
+def test_a_database_that_is_away_is_one_line_and_no_log_of_attempts(words: list[str]) -> None:
+    away = f"http://127.0.0.1:{free_port()}/gris"
+    command = [sys.executable, "-m", "deploy.cli", *words]
+    ran = subprocess.run(
+        command, env=os.environ | {"GRIS_CLICKHOUSE": away}, check=False, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout) == (75, "")
+    (told,) = ran.stderr.splitlines()
+    assert told.startswith("gris: ClickHouse cannot be reached")

@@ -197,6 +197,9 @@ def test_a_wrong_key_or_partition_is_mended_by_a_replay_and_a_second_one_does_no
     report = running.gris(*words)
     assert report["results"] == {"accepted": 2, "refused": 0, "waiting": 0, "unconfirmed": 0}
     assert running.open("--closed") == {batch["key"], batch["partition"]}
+    assert "5 open, 2 closed." in running.say("rejects", "count")
+    counted = {(one["reason"], one["closed"]) for one in running.gris("rejects", "count", "--closed")["counts"]}
+    assert counted == {("KEY_MISMATCH", 1), ("WRONG_PARTITION", 1)}
     replays = {one["place"]: one["replay"] for one in report["rejects"]}
     assert running.gris("rejects", "show", batch["key"])["closed_by"] == replays[batch["key"]]
     assert replays[batch["partition"]].startswith(f"{Z04}:{partition_for(b'Z04.002', 4)}:")

@@ -7,6 +7,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, DataError, OperationalError, ProgrammingError
 from urllib3.exceptions import IncompleteRead, ProtocolError
 
+from deploy.rebuild.events import beside
 from schemas.errors import Fatal, Retry
 from sinks.clickhouse.client import REMEDIES, RETRY, Client, connect, sorted_error
 
@@ -106,3 +107,21 @@ def test_a_server_that_takes_a_connection_and_says_nothing_is_a_retry_within_sec
     monkeypatch.setattr("sinks.clickhouse.client.GREETING_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Retry, match="ClickHouse cannot be reached"):
         connect(f"http://127.0.0.1:{silent.getsockname()[1]}/gris")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://gris:hidden@127.0.0.1:abc/gris",
+        "http://gris:hidden@127.0.0.1:99999/gris",
+        "http://gris:hidden@[::1/gris",
+        "http://gris:hidden@127.0.0.1",
+        "clickhouse://gris:hidden@127.0.0.1/gris",
+        "127.0.0.1:8123/gris",
+    ],
+)
+def test_an_address_that_is_none_is_told_with_how_one_looks_and_without_the_password(url: str) -> None:
+    for tried in (lambda: connect(url), lambda: beside(url, "elsewhere")):
+        with pytest.raises(Fatal, match=r"GRIS_CLICKHOUSE must be http\[s\]://\[user:password@\]host") as told:
+            tried()
+        assert "hidden" not in f"{told.value}{told.value.__cause__}"

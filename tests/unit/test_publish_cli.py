@@ -8,9 +8,13 @@ from pathlib import Path
 import openpyxl
 import pytest
 from click.testing import CliRunner, Result
+from kafka.errors import MessageSizeTooLargeError
 
 from deploy.local.ports import free_port
 from producers.cli import publish, sample
+from producers.publish import FileReport, Report, Unconfirmed
+from producers.publisher import mapped
+from schemas.errors import Fatal
 from schemas.period import LOCAL
 
 TODAY = dt.datetime.now(LOCAL).date()
@@ -172,6 +176,30 @@ def test_a_dead_broker_ends_at_the_deadline_with_code_75(tmp_path: Path) -> None
     found = run(csv_file(tmp_path, line()), "--agency", "g18", "--deadline", "0.5")
     assert found.exit_code == 75
     assert "GRIS_KAFKA" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("published", "retries", "code"),
+    [(1, [False], 1), (0, [False, False], 2), (1, [False, True], 75), (0, [True], 75)],
+)
+def test_nothing_is_in_is_said_only_when_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: int, retries: Sequence[bool], code: int
+) -> None:
+    missed = tuple(Unconfirmed(row, "why", retry) for row, retry in enumerate(retries, 2))
+    rows = published + len(missed)
+    report = Report("g18", "S1", False, (FileReport("figures.csv", rows, rows, published, (), missed),))
+    monkeypatch.setattr("producers.publish.publish_files", lambda *_: report)
+    found = run(csv_file(tmp_path, line()), "--agency", "g18", "--json")
+    assert (found.exit_code, json.loads(found.stdout)["exit_code"]) == (code, code)
+
+
+def test_a_record_that_is_too_large_is_told_with_a_remedy_for_whoever_sends_it() -> None:
+    told = mapped(MessageSizeTooLargeError(), "Not sent to gris.events.g01")
+    assert isinstance(told, Fatal)
+    assert str(told) == (
+        "Not sent to gris.events.g01: the record is larger than 16777216 bytes, the most that a topic of events takes."
+        " Its agency must publish it with a shorter note."
+    )
 
 
 def test_a_week_can_be_written_without_a_broker(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_the_password_goes_into_the_header_and_not_into_the_request_line(registr
     assert registry.asked == [("/schemas/ids/7", "Basic " + base64.b64encode(b"reader:p@ss").decode())]
 
 
-@pytest.mark.parametrize("url", ["", "registry:8081", "file:///etc/passwd", "http://"])
+@pytest.mark.parametrize("url", ["", "registry:8081", "file:///etc/passwd", "http://", "http://[::1"])
 def test_a_setting_that_is_no_url_stops_the_process(url: str) -> None:
     with pytest.raises(Fatal, match="GRIS_REGISTRY"):
         RegistrySchemas(url)

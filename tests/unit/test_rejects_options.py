@@ -1,6 +1,8 @@
 """Which rejects are meant: places and moments as people write them."""
 
 import datetime as dt
+from collections.abc import Mapping
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -9,6 +11,7 @@ from rich.console import Console
 
 from deploy.cli import program
 from schemas.period import LOCAL
+from sinks import rejects_cli
 from sinks.clickhouse.rejects import Place, State
 from sinks.rejects_options import Moment, selected
 from sinks.rejects_view import plain
@@ -44,6 +47,27 @@ def test_a_moment_without_an_offset_is_viet_nam_s(text: str, moment: dt.datetime
 
 def test_without_a_word_the_open_rejects_are_meant() -> None:
     assert selected().state is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("list", {"": State.OPEN, "--open": State.OPEN, "--closed": State.CLOSED, "--all": State.ALL}),
+        ("count", {"": State.ALL, "--open": State.OPEN, "--closed": State.CLOSED, "--all": State.ALL}),
+    ],
+)
+def test_a_list_is_of_what_is_open_and_a_count_of_all_where_nothing_else_is_asked(
+    monkeypatch: pytest.MonkeyPatch, command: str, meant: Mapping[str, State]
+) -> None:
+    stored = Mock(find=Mock(return_value=[]), count=Mock(return_value=[]))
+    monkeypatch.setattr(rejects_cli, "stored", stored)
+    monkeypatch.setattr(rejects_cli, "connect", Mock())
+    for word, state in meant.items():
+        words = [command, word] if word else [command]
+        ran = CliRunner().invoke(rejects_cli.rejects, words, catch_exceptions=False)
+        assert ran.exit_code == 0, ran.output
+        asked = stored.find if command == "list" else stored.count
+        assert asked.call_args.args[1].state is state, words
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import pytest
 
 from deploy.local.ports import free_port, holder, is_taken
 from deploy.local.settings import Address, LocalSettings
-from deploy.local.stack import Stack
-from deploy.local.up import FREE_BYTES, check_space, disk_errors, only_one
+from deploy.local.stack import Stack, fetch
+from deploy.local.up import FREE_BYTES, check_space, closing_words, disk_errors, only_one
+from producers.publisher import listening
 from schemas.errors import Fatal
+from tests.support.answers import answering
 
 
 def settings(tmp_path: Path, **values: object) -> LocalSettings:
@@ -36,6 +38,24 @@ def test_a_broker_elsewhere_that_does_not_answer_is_never_started_here(tmp_path:
     stack = Stack(settings(tmp_path, kafka=f"127.0.0.2:{free_port()}"))
     with pytest.raises(Fatal, match=r"Nothing answers at 127\.0\.0\.2:\d+: start it, or correct GRIS_KAFKA"):
         stack.start_kafka()
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "a..b", f"{'x' * 64}.example"])
+def test_at_a_name_that_leads_nowhere_nobody_listens(tmp_path: Path, host: str) -> None:
+    assert not is_taken(9092, host)
+    assert not listening(f"{host}:9092")
+    assert fetch(f"http://{host}:8123/ping") is None
+    stack = Stack(settings(tmp_path, kafka=f"{host}:9092", clickhouse=f"http://{host}:8123/gris"))
+    assert not stack.kafka_answers()
+    with pytest.raises(Fatal, match=rf"Nothing answers at {host}:9092: start it, or correct GRIS_KAFKA"):
+        stack.start_kafka()
+    with pytest.raises(Fatal, match=rf"Nothing answers at {host}:8123: start it, or correct GRIS_CLICKHOUSE"):
+        stack.start_clickhouse()
+
+
+def test_what_speaks_no_http_is_no_database(tmp_path: Path) -> None:
+    with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
+        assert not Stack(settings(tmp_path, clickhouse=f"http://127.0.0.1:{port}/gris")).clickhouse_answers()
 
 
 def test_too_little_disk_is_told_with_how_much_there_is_and_is_needed(tmp_path: Path) -> None:
@@ -76,3 +96,17 @@ def test_the_first_broker_of_the_list_is_the_address(tmp_path: Path, kafka: str,
 def test_an_address_that_is_none_is_told_with_an_example(tmp_path: Path, kafka: str) -> None:
     with pytest.raises(Fatal, match=r"GRIS_KAFKA must look like 127\.0\.0\.1:9092"):
         _ = settings(tmp_path, kafka=kafka).broker
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://db/gris", "http://db:8123"),
+        ("https://db/gris", "https://db:8443"),
+        ("https://gris:hidden@db:443/gris", "https://db:443"),
+        ("http://[::1]/gris", "http://[::1]:8123"),
+    ],
+)
+def test_the_database_is_at_the_port_that_clients_of_its_scheme_take(tmp_path: Path, url: str, shown: str) -> None:
+    assert settings(tmp_path, clickhouse=url).engine_url == shown
+    assert shown in closing_words(settings(tmp_path, clickhouse=url), bare=True)
