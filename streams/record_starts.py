@@ -41,7 +41,7 @@ def record_stretches(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints,
     return _by_lanes(buffer, bodies) or _one_by_one(buffer, bodies)
 
 
-def read_varint(raw: memoryview, at: int) -> tuple[int, int]:
+def read_varint(raw: bytes | memoryview, at: int) -> tuple[int, int]:
     """Read a number: (value, position after). Raises IndexError behind the end, ValueError when it is too long."""
     value = 0
     for shift in range(0, 7 * MOST_GROUPS, 7):

@@ -68,6 +68,12 @@ def test_a_piece_ends_where_its_bytes_do_and_a_larger_batch_has_one_of_its_own(m
     assert [piece.values.lengths.tolist() for piece in pieces] == [[40_000]] * 3 + [[300_000]]
 
 
+def test_the_headers_of_records_count_as_their_bytes_in_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_batches, "PIECE_BYTES", 1 << 16)
+    log = batch(0, [Said(at, b"k", b"v", headers=[("h", b"x" * 40_000)]) for at in range(5)], codec=3)
+    assert [piece.offsets.tolist() for piece in read(WHERE, fetched(log)[0], 0, 100)] == [[0, 1], [2, 3], [4]]
+
+
 def test_a_batch_of_more_records_than_a_piece_may_hold_is_cut() -> None:
     log = batch(0, [Said(at, None, None) for at in range(10)]) + batch(10, [Said(0, None, None)])
     pieces = list(read(WHERE, fetched(log)[0], 3, 4))
