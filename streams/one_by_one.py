@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from schemas.topics import LONGEST
+from streams.headers import read_replay_of
 from streams.inflate import BROKEN, PIECE, opened
 
 RECORDS_AT = 61
@@ -25,13 +26,17 @@ __all__ = ["BROKEN", "Record", "one_by_one"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One record; ``timestamp`` in ms since 1970."""
+    """One record; ``timestamp`` in ms since 1970.
+
+    ``replay_of`` is the ``<partition>:<offset>`` that its header names, ``size`` how many bytes it takes in its batch.
+    """
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]]
+    replay_of: str
+    size: int
 
 
 def one_by_one(raw: memoryview) -> Iterator[Record]:
@@ -43,15 +48,16 @@ def one_by_one(raw: memoryview) -> Iterator[Record]:
     first, last = int.from_bytes(raw[27:35], signed=True), int.from_bytes(raw[35:43], signed=True)
     count = int.from_bytes(raw[57:61], signed=True)
     for _ in range(count):
-        body = _Body(stream, _number(stream))
+        size = _number(stream)
+        body = _Body(stream, size)
         body.number()  # attributes: none are in use
         delta = body.number()
         offset = base + body.number()
         key, key_is_whole = body.text()
         value, value_is_whole = body.text()
         fits = key_is_whole and value_is_whole
-        headers = body.headers() if fits else body.skip()
-        yield Record(offset, last if appended else first + delta, key if fits else None, value, headers)
+        replay_of = body.replay_of() if fits else body.skip()
+        yield Record(offset, last if appended else first + delta, key if fits else None, value, replay_of, size)
     if count < 0 or stream.read(1):
         raise ValueError(f"there is more behind the {count} records that it says it has")
 
@@ -95,23 +101,17 @@ class _Body:
         self._skip(length - len(found))
         return found, length <= LONGEST
 
-    def headers(self) -> list[tuple[str, bytes | None]]:
+    def replay_of(self) -> str:
         """Read the headers, with which the record ends: all of them or, when they are too long together, none."""
         if self._left > LONGEST:
             return self.skip()
         count = self.number()
-        found = []
-        for _ in range(count):
-            name = self.take(self.number()).decode("utf-8", "replace")
-            found.append((name, self.text()[0]))
-        if count < 0 or self._left:
-            raise ValueError(f"a record does not end with its {count} headers")
-        return found
+        return read_replay_of(self.take(self._left), 0, count)
 
-    def skip(self) -> list[tuple[str, bytes | None]]:
-        """Step over what is left of the record; gives no headers."""
+    def skip(self) -> str:
+        """Step over what is left of the record, whatever its headers name."""
         self._skip(self._left)
-        return []
+        return ""
 
     def _skip(self, count: int) -> None:
         while count > 0:

@@ -7,10 +7,8 @@ formats 0 and 1 are aiokafka's to read.
 
 import dataclasses
 import itertools
-import re
 import struct
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from aiokafka.errors import KafkaError
@@ -18,11 +16,11 @@ from aiokafka.errors import KafkaError
 from schemas.codec_buffer import Walk
 from schemas.errors import Fatal
 from schemas.spans import MARGIN, NOTHING, Buffer, Flags, Ints, Spans
-from schemas.topics import REPLAY_OF
 from streams.bodies import BadBodyError, NoRoomError, decompress
 from streams.fetches import CURRENT_FORMAT, HEADER, RawBatch
-from streams.one_by_one import BROKEN, one_by_one
-from streams.record_starts import WIDE, Stretch, check_length, read_varint, record_stretches
+from streams.headers import read_replay_of
+from streams.one_by_one import BROKEN, Record, one_by_one
+from streams.record_starts import WIDE, Stretch, record_stretches
 
 PIECE_BYTES = 16 << 20
 USUAL_RATIO = 32  # of a body to its compressed form: room for so much is made at first
@@ -33,7 +31,6 @@ ATTRIBUTES_AT = 21
 COMPRESSION = 0x07
 DESCENDING = "offsets of its records do not ascend"
 OUTSIDE = "a record lies outside the offsets that it says it has"
-PLACE = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,36 +203,17 @@ def _of_batch(batches: list[RawBatch], name: str, owners: Ints) -> Ints:
 
 def _replay_of(buffer: Buffer, at: int, stop: int, count: int) -> str:
     """Read the headers of a record that has some. Raises _UnsureError when they do not end where it does."""
-    raw = buffer.raw[:stop]
-    found = ""
     try:
-        for _ in range(check_length(count, stop - at)):
-            size, at = read_varint(raw, at)
-            name, at = _taken(raw, at, size)
-            size, at = read_varint(raw, at)
-            value, at = (b"", at) if size < 0 else _taken(raw, at, size)
-            if not found and name == REPLAY_OF.encode() and PLACE.fullmatch(value):
-                found = value.decode()
+        return read_replay_of(buffer.raw[:stop], at, count)
     except (ValueError, IndexError) as nonsense:
         raise _UnsureError from nonsense
-    if at != stop:
-        raise _UnsureError
-    return found
-
-
-def _taken(raw: memoryview, at: int, size: int) -> tuple[bytes, int]:
-    stop = at + check_length(size, len(raw) - at)
-    return raw[at:stop].tobytes(), stop
 
 
 def _one_by_one(place: str, batch: RawBatch, most: int) -> Iterator[Records]:
     before, current = -1, batch.format >= CURRENT_FORMAT
     try:
-        # aiokafka's own iterator cannot be asked for twice.
-        records: Iterator[Any] = one_by_one(batch.raw) if current else (one for one in batch.records())
+        records = one_by_one(batch.raw) if current else _of_old_format(place, batch)
         while some := list(_some(records, most)):
-            if any(record.timestamp is None for record in some):
-                raise _broken(place, batch, "it is of message format 0, which has no timestamps")
             offsets, timestamps = (
                 np.array([getattr(record, name) for record in some], np.int64) for name in ("offset", "timestamp")
             )
@@ -246,26 +224,28 @@ def _one_by_one(place: str, batch: RawBatch, most: int) -> Iterator[Records]:
                 raise _broken(place, batch, OUTSIDE)
             before = int(offsets[-1])
             keys, values = Spans.of([record.key for record in some]), Spans.of([record.value for record in some])
-            replay_of = {at: named for at, record in enumerate(some) if (named := _named(record.headers))}
+            replay_of = {at: record.replay_of for at, record in enumerate(some) if record.replay_of}
             yield Records(offsets, timestamps, keys, values, replay_of)
     except (KafkaError, OverflowError, *BROKEN) as error:
         raise _broken(place, batch, f"its records cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _some(records: Iterator[Any], most: int) -> Iterator[Any]:
+def _of_old_format(place: str, batch: RawBatch) -> Iterator[Record]:
+    """Give the records of a format that had no headers."""
+    for one in batch.records():
+        if one.timestamp is None:
+            raise _broken(place, batch, "it is of message format 0, which has no timestamps")
+        yield Record(one.offset, one.timestamp, one.key, one.value, "", len(one.key or b"") + len(one.value or b""))
+
+
+def _some(records: Iterator[Record], most: int) -> Iterator[Record]:
     """Give the next records: ``most`` of them, or fewer that come to PIECE_BYTES."""
     size = 0
     for record in itertools.islice(records, most):
         yield record
-        size += len(record.key or b"") + len(record.value or b"")
+        size += record.size
         if size >= PIECE_BYTES:
             return
-
-
-def _named(headers: Iterable[tuple[str, bytes | None]]) -> str:
-    """Give the place of the record that this one repeats; empty for none, and for a malformed header."""
-    places = (value for name, value in headers if name == REPLAY_OF and value is not None and PLACE.fullmatch(value))
-    return next(places, b"").decode()
 
 
 def _from(start: int, records: Records) -> Records:

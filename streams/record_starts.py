@@ -3,6 +3,7 @@
 Source: Apache Kafka, "Record Batch" and "Record" of message format 2; a varint is a zigzag number, as in Avro.
 """
 
+import array
 import dataclasses
 
 import numpy as np
@@ -16,13 +17,16 @@ FEWEST_LANES = 40  # below this one record after the other is faster
 SEARCHED = 1024  # bytes in which a lane's first record is looked for
 MARK = 5  # bytes with which values begin alike: the byte 0 and a schema id
 MOST_GROUPS = 10  # of 7 bits in a number of 64
+SHORTEST = 6  # bytes of a record: its attributes, and five numbers
+MOST_PLACES = 1 << 22  # that all lanes may pass: more than 16 MiB have records, unless they are of very unlike lengths
 
 # By the two bytes with which a record begins, as a little-endian number: from it to the next. Where they are not its
-# whole length, or that is negative, it leads out of any batch.
+# whole length, or that is no record's, it leads out of any batch.
 _first, _second = np.arange(1 << 16) & 0xFF, np.arange(1 << 16) >> 8
 _width = np.where(_first < WIDE, 1, 2)
 _raw = np.where(_first < WIDE, _first, (_first & 0x7F) | (_second << 7))
-ADVANCE = np.where(((_first < WIDE) | (_second < WIDE)) & (_raw & 1 == 0), _width + (_raw >> 1), 1 << 40)
+_known = ((_first < WIDE) | (_second < WIDE)) & (_raw & 1 == 0) & (_raw >> 1 >= SHORTEST)
+ADVANCE = np.where(_known, _width + (_raw >> 1), 1 << 40)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def record_stretches(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints,
     return _by_lanes(buffer, bodies) or _one_by_one(buffer, bodies)
 
 
-def read_varint(raw: memoryview, at: int) -> tuple[int, int]:
+def read_varint(raw: bytes | memoryview, at: int) -> tuple[int, int]:
     """Read a number: (value, position after). Raises IndexError behind the end, ValueError when it is too long."""
     value = 0
     for shift in range(0, 7 * MOST_GROUPS, 7):
@@ -53,16 +57,15 @@ def read_varint(raw: memoryview, at: int) -> tuple[int, int]:
     raise ValueError("a number takes more than 10 bytes")
 
 
-def check_length(length: int, left: int) -> int:
-    """Give back a length of what has ``left`` bytes. Raises ValueError when there are not so many."""
-    if not 0 <= length <= left:
+def check_length(length: int, left: int, least: int = 0) -> int:
+    """Give back a length of what has ``left`` bytes. Raises ValueError when there are not so many, or too few."""
+    if not least <= length <= left:
         raise ValueError(f"{length} bytes of {left}")
     return length
 
 
 def _one_by_one(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints, Ints]:
-    begins: list[int] = []
-    stops: list[int] = []
+    begins, stops = array.array("q"), array.array("q")  # of objects, millions of records would take too much memory
     counts: list[int] = []
     for body in bodies:
         raw, at, before = buffer.raw[body.start : body.stop], 0, len(begins)
@@ -75,7 +78,7 @@ def _one_by_one(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints, Ints
                 else:
                     length, at = read_varint(raw, at)
                 begins.append(body.start + at)
-                at += check_length(length, size - at)
+                at += check_length(length, size - at, SHORTEST)
                 stops.append(body.start + at)
         except (ValueError, IndexError):
             del begins[before:], stops[before:]
@@ -89,7 +92,7 @@ def _by_lanes(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints, Ints] 
     """Follow many chains at once, each from a place where a record may well begin.
 
     That the places were right shows at the end: each chain must arrive exactly where the next one begins, and the first
-    of a body begins at its start. None when one does not, or when too few places were found.
+    of a body begins at its start. None when one does not, or when places were too few, or chains too long.
     """
     places = [(at, number) for number, body in enumerate(bodies) for at in _places(buffer, body)]
     if len(places) < FEWEST_LANES:
@@ -101,6 +104,8 @@ def _by_lanes(buffer: Buffer, bodies: list[Stretch]) -> tuple[Ints, Ints, Ints] 
         return None
     steps = [lanes]
     while (steps[-1] < ends).any():
+        if len(steps) * len(lanes) > MOST_PLACES:
+            return None
         # Lanes that are done run on; whatever they find is cut off below.
         at = steps[-1]
         steps.append(np.minimum(at + ADVANCE[buffer.halves[at]], buffer.size + 1))

@@ -7,7 +7,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from schemas.errors import Fatal
 from streams.one_by_one import BROKEN, one_by_one
 from streams.record_batches import read
-from tests.support.batches import fetched
+from tests.support.batches import fetched, replayed
 from tests.support.record_batch import NAMES, batch, packed
 
 
@@ -19,7 +19,9 @@ def check(data: bytes) -> None:
     raw = batch(count, plain if data[0] >= 128 else packed(codec, plain), codec, base=5)
     slow, fast = _slowly(raw), _in_columns(raw)
     try:
-        expected = [(r.offset, r.timestamp, r.key, r.value) for r in MemoryRecords(raw).next_batch()]
+        expected = [
+            (r.offset, r.timestamp, r.key, r.value, replayed(r.headers)) for r in MemoryRecords(raw).next_batch()
+        ]
     except Exception:  # noqa: BLE001 - it fails in many ways
         # It has no way past a header's name that is no text.
         assert slow is None or len(slow) == count
@@ -31,7 +33,7 @@ def check(data: bytes) -> None:
 
 def _slowly(raw: bytes) -> list[tuple[Any, ...]] | None:
     try:
-        return [(r.offset, r.timestamp, r.key, r.value) for r in one_by_one(memoryview(raw))]
+        return [(r.offset, r.timestamp, r.key, r.value, r.replay_of) for r in one_by_one(memoryview(raw))]
     except BROKEN:
         return None
 
@@ -46,6 +48,11 @@ def _in_columns(raw: bytes) -> list[tuple[Any, ...]] | None:
         row
         for piece in pieces
         for row in zip(
-            piece.offsets.tolist(), piece.timestamps.tolist(), list(piece.keys), list(piece.values), strict=True
+            piece.offsets.tolist(),
+            piece.timestamps.tolist(),
+            list(piece.keys),
+            list(piece.values),
+            [piece.replay_of.get(at, "") for at in range(len(piece.offsets))],
+            strict=True,
         )
     ]

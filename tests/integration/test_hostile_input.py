@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.record_batch import GZIP, LZ4, ZSTD, batch, batch_of, bomb, produce, record
+from tests.support.record_batch import GZIP, LZ4, ZSTD, batch, batch_of, bomb, header_bomb, produce, record
 from tests.support.sending import Record, of_event, send
 from tests.support.stack import Process, Stack, running_stack
 from tests.support.wire import Event, event, frame
@@ -77,15 +77,17 @@ def test_batches_that_unpack_to_gigabytes_are_read_in_bounded_memory_and_refused
         batch(3, b"".join(bomb(LZ4, 3, 300 << 20)), LZ4),
         batch(200, b"".join(bomb(ZSTD, 200, 1 << 20)), ZSTD),
         batch(50_000, b"".join(bomb(ZSTD, 50_000, 4_000)), ZSTD),
+        batch(1, b"".join(header_bomb(ZSTD, 1, (16 << 20) - 4)), ZSTD),
+        batch(20, b"".join(header_bomb(LZ4, 20, 1 << 20)), LZ4),
     ]
     odd = batch_of([record(0, KEY, frame(GOOD), [(b"\xff\xfe", b"a name that is no text")])])
     places = asyncio.run(produce(stack.bootstrap, TOPIC, [good, *(b for one in bombs for b in (one, good)), odd]))
     first, end = places[0], places[-1] + 1
     stack.wait_caught_up(alive=[worker], within=240)
     rows = verdicts(stack, first, end - first)
-    assert {row[1] for row in rows} == {"UNKNOWN_SCHEMA"}
+    assert {row[1] for row in rows} == {"UNKNOWN_SCHEMA", "SHORT_FRAME"}
     lengths = [row[3] for row in rows]
-    assert lengths == [16 << 20] * 5 + [1 << 20] * 200 + [4_000] * 50_000
+    assert lengths == [16 << 20] * 5 + [1 << 20] * 200 + [4_000] * 50_000 + [1] * 21
     accepted = stack.query(f"SELECT offset FROM observations FINAL WHERE topic = '{TOPIC}' AND offset >= {first}")
     assert len(accepted) == len(bombs) + 2
     assert most_memory(worker) < MEMORY

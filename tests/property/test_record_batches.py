@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Fatal
 from schemas.topics import REPLAY_OF
-from streams import record_starts
+from streams import record_batches, record_starts
 from streams.record_batches import Records, read
 from tests.support.batches import (
     ABORT,
@@ -23,6 +24,7 @@ from tests.support.batches import (
     fetched,
     marker,
     reference,
+    replayed,
     sealed,
 )
 
@@ -95,24 +97,16 @@ def by_aiokafka(records: list[Any]) -> list[Row]:
     return [(one.offset, one.timestamp, one.key, one.value, replayed(one.headers)) for one in records]
 
 
-def replayed(headers: list[tuple[str, bytes | None]]) -> str:
-    """Name the place that headers tell of, by its definition."""
-    for name, value in headers:
-        partition, _, offset = (value or b"").decode("latin-1").partition(":")
-        if name == REPLAY_OF and all(part.isascii() and part.isdecimal() for part in (partition, offset)):
-            short = len(partition) <= 10 and len(offset) <= 19
-            if short and all(str(int(part)) == part for part in (partition, offset)):
-                return f"{partition}:{offset}"
-    return ""
-
-
 @settings(max_examples=150, deadline=None)
-@given(logs(), st.integers(1, 20))
-def test_columns_are_what_aiokafka_reads(log: tuple[bytes, int, list[tuple[int, int]]], most: int) -> None:
+@given(logs(), st.integers(1, 20), st.sampled_from([record_batches.PIECE_BYTES, 200]))
+def test_columns_and_what_is_too_large_for_them_are_what_aiokafka_reads(
+    log: tuple[bytes, int, list[tuple[int, int]]], most: int, largest: int
+) -> None:
     raw, start, aborted = log
     batches, goes_on = fetched(raw, start, aborted)
     wanted, then = reference(raw, start, aborted)
-    pieces = list(read("here", batches, start, most))
+    with mock.patch.object(record_batches, "PIECE_BYTES", largest):
+        pieces = list(read("here", batches, start, most))
     assert rows(pieces) == by_aiokafka(wanted)
     assert goes_on == then
     assert all(0 < len(piece.offsets) <= most for piece in pieces)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
@@ -11,6 +11,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
+from schemas.topics import REPLAY_OF
 from streams.fetches import RawBatch, batches_of
 
 PLACE = TopicPartition("gris.events.g18", 0)
@@ -89,3 +90,14 @@ def reference(log: bytes, start: int = 0, aborted: Aborted = ()) -> tuple[list[A
     """Give the records that aiokafka delivers of such a fetch, and where it goes on."""
     found = PartitionRecords(PLACE, MemoryRecords(log), list(aborted), start, None, None, True, READ_COMMITTED)
     return list(found), found.next_fetch_offset
+
+
+def replayed(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """Name the place that headers tell of, by its definition."""
+    for name, value in headers:
+        partition, _, offset = (value or b"").decode("latin-1").partition(":")
+        if name == REPLAY_OF and all(part.isascii() and part.isdecimal() for part in (partition, offset)):
+            short = len(partition) <= 10 and len(offset) <= 19
+            if short and all(str(int(part)) == part for part in (partition, offset)):
+                return f"{partition}:{offset}"
+    return ""

@@ -67,22 +67,23 @@ def batch_of(records: Iterable[bytes], codec: int = NONE, *, base: int = 0, stam
 
 def bomb(codec: int, records: int, size: int) -> Iterable[bytes]:
     """Compress records of ``size`` zero bytes each, piece by piece: what is unpacked is never in memory here."""
+    return _stream(codec, (part for at in range(records) for part in _padded(record(at, b"k", b"")[1:-2], size, b"\0")))
+
+
+def header_bomb(codec: int, records: int, size: int) -> Iterable[bytes]:
+    """Compress records of ``size`` zero bytes each that are headers: two bytes make one, without a name or a value."""
+    heads = (record(at, b"k", b"v")[1:-1] for at in range(records))
+    return _stream(codec, (part for head in heads for part in _padded(head, size, b"", size // 2)))
+
+
+def _padded(head: bytes, size: int, tail: bytes, count: int | None = None) -> Iterable[bytes]:
+    """Write a record of a head, the number that stands for the zeros (``count`` or their size), zeros, and a tail."""
+    head += varint(size if count is None else count)
+    yield varint(len(head) + size + len(tail)) + head
     piece = bytes(1 << 20)
-
-    def plain() -> Iterable[bytes]:
-        for delta in range(records):
-            whole = record(delta, b"k", b"")[:-2]  # up to the value's length
-            head = whole[1:]
-            length = varint(size)
-            body = len(head) + len(length) + size + 1
-            yield varint(body) + head + length
-            left = size
-            while left > 0:
-                yield piece[:left]
-                left -= len(piece)
-            yield b"\x00"  # no headers
-
-    return _stream(codec, plain())
+    for left in range(size, 0, -len(piece)):
+        yield piece[:left]
+    yield tail
 
 
 def _stream(codec: int, plain: Iterable[bytes]) -> Iterable[bytes]:

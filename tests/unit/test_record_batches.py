@@ -1,6 +1,7 @@
 """What a record batch may claim is bounded, and what breaks a bound is told in a sentence."""
 
 import struct
+import tracemalloc
 from typing import Any
 
 import cramjam
@@ -11,10 +12,11 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from schemas.errors import Fatal
 from schemas.spans import MARGIN, MOST_BYTES, Buffer, Spans
-from streams import bodies, record_batches
+from streams import bodies, record_batches, record_starts
 from streams.bodies import BadBodyError, NoRoomError, decompress
 from streams.record_batches import read
 from tests.support.batches import ATTRIBUTES_AT, CODECS, HEADER, Said, batch, fetched, sealed
+from tests.support.record_batch import record
 
 WHERE = "gris.events.g18, partition 0"
 BODY = b"events " * 3_000
@@ -68,6 +70,12 @@ def test_a_piece_ends_where_its_bytes_do_and_a_larger_batch_has_one_of_its_own(m
     assert [piece.values.lengths.tolist() for piece in pieces] == [[40_000]] * 3 + [[300_000]]
 
 
+def test_the_headers_of_records_count_as_their_bytes_in_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_batches, "PIECE_BYTES", 1 << 16)
+    log = batch(0, [Said(at, b"k", b"v", headers=[("h", b"x" * 40_000)]) for at in range(5)], codec=3)
+    assert [piece.offsets.tolist() for piece in read(WHERE, fetched(log)[0], 0, 100)] == [[0, 1], [2, 3], [4]]
+
+
 def test_a_batch_of_more_records_than_a_piece_may_hold_is_cut() -> None:
     log = batch(0, [Said(at, None, None) for at in range(10)]) + batch(10, [Said(0, None, None)])
     pieces = list(read(WHERE, fetched(log)[0], 3, 4))
@@ -79,6 +87,36 @@ def test_a_batch_of_a_wrong_checksum_is_an_error_before_anything_is_read() -> No
     raw[-2] ^= 1
     with pytest.raises(CorruptRecordException):
         fetched(bytes(raw))
+
+
+def shortest(size: int) -> bytes:
+    """Fill so many bytes with the shortest records that there are."""
+    return (record(0, None, None) * (size // 7 + 1))[:size]
+
+
+def within_a_value() -> bytes:
+    """Lay out a record whose value seems to be records with an end of one every lane; one lane is as long as may be."""
+    lane, mark = record_starts.LANE, b"\0\0\0\0\1"
+    end = bytes([2 * len(mark)]) + mark + b"\0"
+    usual, long = end + shortest(lane - len(end)), end + shortest(4 * lane - len(end))
+    return record(0, b"k", mark) + record(1, None, usual * 500 + long + usual * 500)
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [(within_a_value(), 2), (bytes(1 << 22), -1), (shortest(7 << 19), 1 << 19)],
+    ids=["records within a value", "records of no bytes", "the shortest records"],
+)
+def test_where_records_begin_takes_little_memory(body: bytes, count: int) -> None:
+    buffer = Buffer(memoryview(body + bytes(MARGIN)), len(body))
+    tracemalloc.start()
+    try:
+        _, _, counts = record_starts.record_stretches(buffer, [record_starts.Stretch(0, len(body))])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert counts.tolist() == [count]
+    assert most < 7 * len(body)
 
 
 @pytest.mark.parametrize("deltas", [[0, 2, 1], [0, 0]])
