@@ -40,6 +40,7 @@ def totals(*, write: bool, announce: bool, as_json: bool) -> None:
             Announcer(settings.kafka, "rebuild"),
             lambda: members(settings.kafka, settings.group),
             lambda: announced(settings.kafka),
+            session_seconds=settings.session_seconds,
         )
         outcome = asyncio.run(rebuild_.run(progress, write=write, announce=announce))
     client.close()

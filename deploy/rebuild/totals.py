@@ -24,7 +24,7 @@ SHOWN = 1_000  # differences kept; the rest is only counted
 LINES_AT_ONCE = 2_000  # of one transaction: it must end before it times out
 SETTLE_SECONDS = 10.0  # how long a running worker may take to write the totals of what it has inserted
 REST_SECONDS = 2.5  # a ledger that has not moved for so long has no flush on its way
-GONE_SECONDS = 11.0  # how long the group may still name a worker that ended: a little more than a session
+GONE_SECONDS = 1.0  # how long, beyond its session, the group may still name a worker that ended
 LOOK_EVERY = 0.25
 
 Progress = Callable[[int, int], None]
@@ -64,13 +64,22 @@ class TotalsRebuild:
     """One run over the partitions of the catalogue's agencies, each as the ledger has it."""
 
     def __init__(
-        self, client: Client, catalogue: Catalogue, announcer: Announcing, workers: Workers, daily: Daily
+        self,
+        client: Client,
+        catalogue: Catalogue,
+        announcer: Announcing,
+        workers: Workers,
+        daily: Daily,
+        *,
+        session_seconds: float,
     ) -> None:
+        """``session_seconds``: those of the workers."""
         self._client = client
         self._catalogue = catalogue
         self._announcer = announcer
         self._workers = workers
         self._daily = daily
+        self._gone_seconds = session_seconds + GONE_SECONDS
         self._recounts = [Recount(client, catalogue, at) for at in _positions(client, catalogue)]
         self._since = {recount.position: time.monotonic() for recount in self._recounts}
         """When each position of the ledger was first seen."""
@@ -145,7 +154,7 @@ class TotalsRebuild:
     async def _take_over(self) -> None:
         """Make sure, once, that nobody else writes totals, and become the one who announces. Raises Retry or Fatal."""
         if not self._taken_over:
-            _no_worker(self._workers)
+            _no_worker(self._workers, self._gone_seconds)
             _nothing_behind(self._client, self._recounts)
             await self._announcer.fence(recount.place for recount in self._recounts)
             self._taken_over = True
@@ -207,9 +216,9 @@ def _positions(client: Client, catalogue: Catalogue) -> list[Position]:
     return [*known.values(), *unread]
 
 
-def _no_worker(workers: Workers) -> None:
+def _no_worker(workers: Workers, seconds: float) -> None:
     """Raise Fatal while the group has members; one that ended is still named there until its session times out."""
-    deadline = time.monotonic() + GONE_SECONDS
+    deadline = time.monotonic() + seconds
     while there := workers():
         if time.monotonic() > deadline:
             raise Fatal(

@@ -122,7 +122,7 @@ class Case:
                 raise Retry("Kafka does not answer.")
             return workers
 
-        run = TotalsRebuild(self.client, load(self.folder), self.announced, named, daily)
+        run = TotalsRebuild(self.client, load(self.folder), self.announced, named, daily, session_seconds=0)
         return asyncio.run(run.run(lambda *_: None, write=write, announce=announce))
 
     def clean(self) -> bool:

@@ -125,3 +125,15 @@ def test_a_database_that_refuses_to_tell_the_verdicts_does_not_hide_what_was_pub
         ("waiting", "the user may not read"),
         ("unconfirmed", "too large"),
     ]
+
+
+def test_a_reject_that_is_gone_by_the_time_it_would_be_published_is_not_published_empty(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.ledger = judged
+    there = [{0: VALUE, 1: VALUE}, {0: VALUE}]
+    stored = iter([{Place(TOPIC, 0, at): value for at, value in found.items()} for found in there])
+    monkeypatch.setattr("sinks.clickhouse.rejects.values", lambda *_: next(stored))
+    code, report = run()
+    assert (code, report["published"]) == (1, 1)
+    assert [one["result"] for one in report["rejects"]] == ["accepted", ""]
