@@ -43,7 +43,9 @@ RESERVED = frozenset(
 NOT_IMPLEMENTED = 48
 SYNTAX_ERROR = 62
 READONLY = 164
+POCO_EXCEPTION = 1000
 UNKNOWN_EXCEPTION = 1002
+FIELD_BYTES = 128 << 10  # a server's http_max_field_value_size: of a parameter, in the URL or in a form
 _BAD_REQUEST = (
     6,
     8,
@@ -151,6 +153,9 @@ def statement(method: str, query: Sequence[tuple[str, str]], headers: Mapping[st
         fields = form_fields(headers["content-type"], body)  # the driver sends long parameters so
         given |= fields | {"query": given.get("query", "") + fields.get("query", "")}
         body = b""
+    for name, value in given.items():
+        if len(value.encode(errors="surrogateescape")) > FIELD_BYTES:
+            raise ExceptionResponse(POCO_EXCEPTION, f"HTML Form Exception: Field value too long: {name}")
     text = given.get("query", "").encode(errors="surrogateescape")
     sql, rows, rows_format = split_insert(text + b"\n")
     if rows is not None and not rows.strip():

@@ -99,6 +99,19 @@ class Report:
         return {"clean": self.clean, **dataclasses.asdict(self), "partitions": partitions}
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What one comparison found: ``count`` totals that differ, ``found`` the differences of the first of them."""
+
+    count: int
+    found: list[Difference]
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether nothing was only counted."""
+        return len({_place(difference) for difference in self.found}) == self.count
+
+
 def check(client: Client, catalogue: Catalogue, progress: Progress | None = None) -> Report:
     """Check the client's database; ``progress`` hears rows done and rows to do. Raises Retry or Fatal."""
     began = time.monotonic()
@@ -109,14 +122,14 @@ def check(client: Client, catalogue: Catalogue, progress: Progress | None = None
     differing, differences = _orphans(client, known)
     done, every = 0, sum(sizes.values())
     for codes in chunks(sizes):
-        count, found = _compare(client, catalogue, codes)
-        if count:
+        look = _compare(client, catalogue, codes)
+        if look.count:
             ahead = client.query(AHEAD, settings=SETTINGS)[0][0] > 0
             if ahead or sorted(client.query(LEDGER)) != stood:
                 seconds = SETTLE_AHEAD_SECONDS if ahead else SETTLE_SECONDS
-                count, found = _settled(client, catalogue, found, seconds)
-        differing += count
-        differences += found
+                look = _settled(client, catalogue, codes, look, seconds)
+        differing += look.count
+        differences += look.found
         done += sum(sizes[code] for code in codes)
         if progress is not None:
             progress(done, every)
@@ -140,9 +153,7 @@ def chunks(sizes: dict[str, int], limit: int = CHUNK_ROWS) -> Iterator[list[str]
         yield chunk
 
 
-def _compare(
-    client: Client, catalogue: Catalogue, codes: Sequence[str], days: Sequence[int] | None = None
-) -> tuple[int, list[Difference]]:
+def _compare(client: Client, catalogue: Catalogue, codes: Sequence[str], days: Sequence[int] | None = None) -> Look:
     """Recompute the lines of ``codes`` and set them against the table, both ways."""
     kept = f"indicator IN {texts(codes)}"
     if days is not None:
@@ -164,7 +175,7 @@ def _compare(
         for (bucket, *place), both in sides.items()
         for difference in differences((str(bucket), *place), both.get(1), both.get(-1))
     ]
-    return rows[0][-1] if rows else 0, found
+    return Look(rows[0][-1] if rows else 0, found)
 
 
 def differences(
@@ -190,34 +201,44 @@ def _shown(value: object) -> str:
     return "null" if value is None else str(value)
 
 
-def _settled(
-    client: Client, catalogue: Catalogue, found: list[Difference], seconds: float
-) -> tuple[int, list[Difference]]:
+def _settled(client: Client, catalogue: Catalogue, codes: Sequence[str], look: Look, seconds: float) -> Look:
     """Look again while a worker is writing: its totals come a moment after its observations.
 
     What is wrong stays as it is; what was only late changes. So a difference counts when every look, until the
-    deadline, finds the same wrong figure in the same place.
+    deadline, finds the same wrong figure in the same place. Of what was only counted nobody knows: when all that was
+    shown has changed, all of ``codes`` are compared anew. At the deadline, what the last such look counted stands.
     """
     deadline = time.monotonic() + seconds
-    while found and time.monotonic() < deadline:
+    found = look.found
+    while (found or not look.whole) and time.monotonic() < deadline:
         time.sleep(SETTLE_PAUSE)
-        codes = sorted({difference.indicator for difference in found})
-        days = sorted({(dt.date.fromisoformat(difference.bucket) - EPOCH).days for difference in found})
-        again = {_wrong(difference) for difference in _compare(client, catalogue, codes, days)[1]}
-        found = [difference for difference in found if _wrong(difference) in again]
-    return len({_wrong(difference)[:4] for difference in found}), found
+        if found:
+            found = _still(client, catalogue, found)
+        if not found and not look.whole:
+            look = _compare(client, catalogue, codes)
+            found = look.found
+    return Look(len({_place(difference) for difference in found}) if look.whole else look.count, found)
+
+
+def _still(client: Client, catalogue: Catalogue, found: list[Difference]) -> list[Difference]:
+    """Keep the differences that are there as before."""
+    codes = sorted({difference.indicator for difference in found})
+    days = sorted({(dt.date.fromisoformat(difference.bucket) - EPOCH).days for difference in found})
+    look = _compare(client, catalogue, codes, days)
+    again = {_wrong(difference) for difference in look.found}
+    # Those behind the last that this look shows may be among those that it only counts.
+    last = max(map(_place, look.found), default=())
+    return [one for one in found if _wrong(one) in again or (not look.whole and _place(one) > last)]
+
+
+def _place(difference: Difference) -> tuple[str, ...]:
+    """Name the total; in the order of COMPARE."""
+    return difference.bucket, difference.indicator, difference.breakdown, difference.area
 
 
 def _wrong(difference: Difference) -> tuple[str, ...]:
     """Name place and wrong figure of a difference, but not what it should be: that moves with the observations."""
-    return (
-        difference.bucket,
-        difference.indicator,
-        difference.breakdown,
-        difference.area,
-        difference.column,
-        difference.found,
-    )
+    return *_place(difference), difference.column, difference.found
 
 
 def _orphans(client: Client, known: str) -> tuple[int, list[Difference]]:

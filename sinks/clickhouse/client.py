@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import struct
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, StreamFailureError
 from clickhouse_connect.driver.exceptions import Error as DriverError
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
@@ -114,6 +115,8 @@ REMEDIES: Mapping[int, str] = {
     516: "check user and password in GRIS_CLICKHOUSE",
 }
 TOO_MANY_PARTS = 252
+# What the driver raises, bare, of blocks that an exception of the server's was written into.
+UNREADABLE = (struct.error, LookupError, UnicodeDecodeError)
 GATEWAY_ERROR = re.compile(r"\b(?:HTTP(?:Driver)?|status|code)\D{0,20}(?:429|502|503|504)\b", re.IGNORECASE)
 
 
@@ -179,8 +182,11 @@ class Client:
     def query(self, sql: str, params: Params | None = None, settings: Settings | None = None) -> list[tuple[Any, ...]]:
         """Return rows of Python values. ``{name:Type}`` in the SQL takes ``params[name]``."""
         with _mapped_errors(sql):
-            answer = self._driver.query(sql, parameters=_sent(params), settings=dict(settings or {}))
-            return list(answer.result_rows)
+            try:
+                answer = self._driver.query(sql, parameters=_sent(params), settings=dict(settings or {}))
+                return list(answer.result_rows)
+            except UNREADABLE as error:
+                raise _broke_off(_quoted(sql)) from error
 
     def arrow(self, sql: str, params: Params | None = None, settings: Settings | None = None) -> pa.Table:
         """Return columns. LowCardinality texts come as dictionary<int32, string>, one dictionary a column."""
@@ -197,7 +203,7 @@ class Client:
             return _plain(pa.ipc.open_stream(pa.py_buffer(answer)).read_all())
         except (pa.ArrowInvalid, OSError) as error:
             # The server had said 200 before it failed.
-            raise Retry(f"ClickHouse's answer broke off: {' '.join(sql.split())[:60]}") from error
+            raise _broke_off(_quoted(sql)) from error
 
     def insert(self, table: str, rows: pa.Table, settings: Settings | None = None) -> None:
         """Insert columns by name, as one INSERT; nothing is sent for a table without rows."""
@@ -242,7 +248,15 @@ def _mapped_errors(doing: str) -> Iterator[None]:
         yield
     except (ClickHouseError, HTTPError, OSError) as error:
         _let_go(error)
-        raise sorted_error(error, " ".join(doing.split())[:60]) from error
+        raise sorted_error(error, _quoted(doing)) from error
+
+
+def _quoted(sql: str) -> str:
+    return " ".join(sql.split())[:60]
+
+
+def _broke_off(doing: str) -> Retry:
+    return Retry(f"ClickHouse's answer broke off: {doing}. Try again; if that does not help, see the server's log")
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -262,6 +276,8 @@ def sorted_error(error: Exception, doing: str) -> GrisError:
     name = (error.name if isinstance(error, DriverError) else None) or ""
     if code is None:
         # Without a code nobody at ClickHouse judged the statement: the network, a proxy, or the driver's own check.
+        if isinstance(error, StreamFailureError):
+            return _broke_off(doing)  # what the driver says of it may be rows
         text = str(error)
         if _is_network(error) or GATEWAY_ERROR.search(text):
             return Retry(

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from sinks.clickhouse import literals
 from sinks.clickhouse.client import Client
+from sinks.clickhouse.recompute import SETTINGS
 
 EPOCH = dt.date(1970, 1, 1)
 CELLS = """
@@ -27,7 +29,7 @@ FROM
         argMax((value, base, status), observations.version) AS latest
     FROM observations
     WHERE topic = {topic:String} AND partition = {partition:UInt32}
-        AND bucket IN {days:Array(Date)} AND offset < {below:UInt64}
+        AND bucket IN {days} AND offset < {below:UInt64}
         AND (empty({indicators:Array(String)}) OR indicator IN {indicators:Array(String)})
     GROUP BY indicator, area, breakdown, time_period, bucket
 )
@@ -48,7 +50,7 @@ SELECT
     bucket, indicator, area, breakdown,
     value, min, max, areas_reported, areas_expected, cells, status, flags
 FROM day_totals FINAL
-WHERE indicator IN {indicators:Array(String)} AND bucket IN {days:Array(Date)}
+WHERE indicator IN {indicators:Array(String)} AND bucket IN {days}
 """
 TEXT = pa.dictionary(pa.int32(), pa.string())
 CELL_COLUMNS = pa.schema(
@@ -91,11 +93,10 @@ def cells(
     given = {
         "topic": topic,
         "partition": partition,
-        "days": [EPOCH + dt.timedelta(days=int(day)) for day in days],
         "below": below_offset,
         "indicators": list(indicators),
     }
-    return client.arrow(CELLS, given)
+    return client.arrow(of_days(CELLS, days), given, SETTINGS)
 
 
 def newest(client: Client, topic: str, partition: int, below_offset: int) -> int:
@@ -114,5 +115,10 @@ def totals(client: Client, indicators: Sequence[str], days: Sequence[int]) -> pa
 
     In no order. Raises Retry or Fatal.
     """
-    given = {"indicators": list(indicators), "days": [EPOCH + dt.timedelta(days=int(day)) for day in days]}
-    return client.arrow(TOTALS, given)
+    return client.arrow(of_days(TOTALS, days), {"indicators": list(indicators)}, SETTINGS)
+
+
+def of_days(sql: str, days: Sequence[int]) -> str:
+    """Write epoch days for ``{days}``, as a literal: decades are more than a server takes as a parameter."""
+    dates = literals.array((EPOCH + dt.timedelta(days=int(day))).isoformat() for day in days)
+    return sql.replace("{days}", f"CAST({dates}, 'Array(Date)')")

@@ -3,14 +3,16 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
 
+from sinks.clickhouse import literals
 from sinks.clickhouse.client import Client
+from sinks.clickhouse.recompute import SETTINGS
 
 EPOCH = dt.date(1970, 1, 1)
-# Waits until the rows are gone from every query, here and on replicas.
-AT_ONCE = {"mutations_sync": 2, "lightweight_deletes_sync": 2}
-KEYS_AT_ONCE = 5_000
+# Lists are literals: parameters of a command travel in the URL, which has its limits. SETTINGS let a statement be long.
+# A deletion returns when the rows are gone from every query, here and on replicas.
+AT_ONCE = {**SETTINGS, "mutations_sync": 2, "lightweight_deletes_sync": 2}
+KEYS_AT_ONCE = 5_000  # a Replicated table keeps the statement in Keeper, which takes 1 MB
 
 LineKey = tuple[int, str, str]
 """Bucket (epoch day), indicator, breakdown."""
@@ -19,47 +21,46 @@ Key = tuple[int, str, str, str]
 
 HIGHEST = """
 SELECT greatest(
-    (SELECT max(version) FROM day_totals WHERE indicator IN {indicators:Array(String)}),
-    (SELECT max(version) FROM floors WHERE topic = {topic:String} AND partition = {partition:UInt32})
+    (SELECT max(version) FROM day_totals WHERE indicator IN {indicators}),
+    (SELECT max(version) FROM floors WHERE topic = {topic} AND partition = {partition})
 )
 """
 KEEP_HIGHEST = """
-INSERT INTO floors SELECT {topic:String}, {partition:UInt32}, max(version) FROM day_totals
-WHERE indicator IN {indicators:Array(String)}
+INSERT INTO floors SELECT {topic}, {partition}, max(version) FROM day_totals WHERE indicator IN {indicators}
 """
 TOTALS = """
 SELECT toInt32(bucket), indicator, breakdown, groupUniqArray(toString(area))
 FROM day_totals
-WHERE indicator IN {indicators:Array(String)} AND version > {next_offset:UInt64}
+WHERE indicator IN {indicators} AND version > {next_offset}
 GROUP BY bucket, indicator, breakdown
 """
 # By place, from where on; of a place that is not named, nothing.
 BEHIND = """
 offset >= transform(
     concat(toString(topic), ':', toString(partition)),
-    {places:Array(String)}, {next_offsets:Array(UInt64)}, 18446744073709551615
+    CAST({places}, 'Array(String)'), CAST({next_offsets}, 'Array(UInt64)'), 18446744073709551615
 )
 """
-OTHERS = f"""
-SELECT DISTINCT concat(topic, ':', toString(partition)), toString(indicator) FROM observations WHERE {BEHIND}
-"""  # noqa: S608 - our own names
+OTHERS = """
+SELECT DISTINCT concat(topic, ':', toString(partition)), toString(indicator) FROM observations WHERE {behind}
+"""
+OTHERWISE = "{behind} AND rules != {rules}"
 ELSEWHERE = """
 SELECT toString(indicator), topic, partition FROM observations
-WHERE indicator IN {indicators:Array(String)} AND NOT (topic = {topic:String} AND partition = {partition:UInt32})
+WHERE indicator IN {indicators} AND NOT (topic = {topic} AND partition = {partition})
 LIMIT 1
 """
-UNKNOWN = "indicator IN {indicators:Array(String)} AND version > {next_offset:UInt64}"
-SUPERFLUOUS = (
-    "version <= {version:UInt64}"
-    " AND tuple(toInt32(bucket), indicator, breakdown, area) IN {keys:Array(Tuple(Int32, String, String, String))}"
-)
-
+DELETE_GONE = "DELETE FROM day_totals WHERE indicator IN {indicators} AND version > {next_offset}"
+DELETE_SUPERFLUOUS = """
+DELETE FROM day_totals
+WHERE version <= {version} AND tuple(toInt32(bucket), indicator, breakdown, area) IN {keys}
+"""
 UNKNOWN_TOTALS = """
 SELECT toInt32(bucket), toString(indicator), toString(breakdown), toString(area) FROM day_totals FINAL
-WHERE indicator NOT IN {indicators:Array(String)}
+WHERE indicator NOT IN {indicators}
 ORDER BY ALL
 """
-DELETE_UNKNOWN = "DELETE FROM day_totals WHERE indicator NOT IN {indicators:Array(String)}"
+DELETE_UNKNOWN = "DELETE FROM day_totals WHERE indicator NOT IN {indicators}"
 
 
 def highest_version(client: Client, topic: str, partition: int, indicators: Sequence[str]) -> int:
@@ -67,8 +68,8 @@ def highest_version(client: Client, topic: str, partition: int, indicators: Sequ
 
     It is that of a total, or of totals that were deleted since; 0 when there never were any. Raises Retry or Fatal.
     """
-    given = {"topic": topic, "partition": partition, "indicators": list(indicators)}
-    return int(client.query(HIGHEST, given)[0][0])
+    sql = HIGHEST.format(topic=literals.text(topic), partition=partition, indicators=literals.texts(indicators))
+    return int(client.query(sql, settings=SETTINGS)[0][0])
 
 
 def totals_behind(client: Client, indicators: Sequence[str], next_offset: int) -> dict[LineKey, list[str]]:
@@ -76,7 +77,8 @@ def totals_behind(client: Client, indicators: Sequence[str], next_offset: int) -
 
     Raises Retry or Fatal.
     """
-    rows = client.query(TOTALS, {"indicators": list(indicators), "next_offset": next_offset})
+    sql = TOTALS.format(indicators=literals.texts(indicators), next_offset=next_offset)
+    rows = client.query(sql, settings=SETTINGS)
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
@@ -85,8 +87,8 @@ def elsewhere(client: Client, topic: str, partition: int, indicators: Sequence[s
 
     Raises Retry or Fatal.
     """
-    given = {"topic": topic, "partition": partition, "indicators": list(indicators)}
-    return next(((row[0], row[1], row[2]) for row in client.query(ELSEWHERE, given)), None)
+    sql = ELSEWHERE.format(topic=literals.text(topic), partition=partition, indicators=literals.texts(indicators))
+    return next(((row[0], row[1], row[2]) for row in client.query(sql, settings=SETTINGS)), None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,25 +114,27 @@ def delete_rows(client: Client, behind: Sequence[Behind], *, rules: str) -> None
     written again, equal; and a worker that comes late to this can take away nothing that its successor has stored. Any
     step may be repeated. Raises Retry or Fatal.
     """
-    given: dict[str, Any] = {
-        "places": [at.place for at in behind],
-        "next_offsets": [at.next_offset for at in behind],
-        "rules": rules,
-    }
+    beyond = BEHIND.format(
+        places=literals.array(at.place for at in behind), next_offsets=literals.array(at.next_offset for at in behind)
+    )
     # Totals first: it is the observations that tell of them.
-    stated = client.query(OTHERS, given)
+    stated = client.query(OTHERS.format(behind=beyond), settings=SETTINGS)
     for at in behind:
         gone = [code for place, code in stated if place == at.place and code not in at.indicators]
         if gone:
-            # Lines of these versions may be out, and the indicators may come back.
-            client.command(KEEP_HIGHEST, {"topic": at.topic, "partition": at.partition, "indicators": gone})
-            of_gone = {"indicators": gone, "next_offset": at.next_offset}
-            client.command(f"DELETE FROM day_totals WHERE {UNKNOWN}", of_gone, AT_ONCE)  # noqa: S608 - our own names
-    judged_otherwise = f"{BEHIND} AND rules != {{rules:String}}"
+            _delete_gone(client, at, literals.texts(gone))
+    otherwise = OTHERWISE.format(behind=beyond, rules=literals.text(rules))
     for table in ("observations", "rejected"):
         # A deletion rewrites parts, and takes half a second: not for nothing, and not for each partition.
-        if client.query(f"SELECT 1 FROM {table} WHERE {judged_otherwise} LIMIT 1", given):  # noqa: S608 - our own names
-            client.command(f"DELETE FROM {table} WHERE {judged_otherwise}", given, AT_ONCE)  # noqa: S608 - our own names
+        if client.query(f"SELECT 1 FROM {table} WHERE {otherwise} LIMIT 1", settings=SETTINGS):  # noqa: S608 - our own
+            client.command(f"DELETE FROM {table} WHERE {otherwise}", settings=AT_ONCE)  # noqa: S608 - our own
+
+
+def _delete_gone(client: Client, at: Behind, gone: str) -> None:
+    # Lines of these versions may be out, and the indicators may come back.
+    topic = literals.text(at.topic)
+    client.command(KEEP_HIGHEST.format(topic=topic, partition=at.partition, indicators=gone), settings=SETTINGS)
+    client.command(DELETE_GONE.format(indicators=gone, next_offset=at.next_offset), settings=AT_ONCE)
 
 
 def delete_totals(client: Client, keys: Sequence[Key], version: int) -> None:
@@ -139,16 +143,16 @@ def delete_totals(client: Client, keys: Sequence[Key], version: int) -> None:
     Raises Retry or Fatal.
     """
     for at in range(0, len(keys), KEYS_AT_ONCE):
-        given = {"keys": list(keys[at : at + KEYS_AT_ONCE]), "version": version}
-        client.command(f"DELETE FROM day_totals WHERE {SUPERFLUOUS}", given, AT_ONCE)  # noqa: S608 - our own names
+        some = literals.array(keys[at : at + KEYS_AT_ONCE])
+        client.command(DELETE_SUPERFLUOUS.format(version=version, keys=some), settings=AT_ONCE)
 
 
 def unknown_totals(client: Client, known: Sequence[str]) -> list[Key]:
     """Name the rows of day_totals of indicators that are not among ``known``, in order. Raises Retry or Fatal."""
-    rows = client.query(UNKNOWN_TOTALS, {"indicators": list(known)})
+    rows = client.query(UNKNOWN_TOTALS.format(indicators=literals.texts(known)), settings=SETTINGS)
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def delete_unknown_totals(client: Client, known: Sequence[str]) -> None:
     """Delete the rows of day_totals of indicators that are not among ``known``. Raises Retry or Fatal."""
-    client.command(DELETE_UNKNOWN, {"indicators": list(known)}, AT_ONCE)
+    client.command(DELETE_UNKNOWN.format(indicators=literals.texts(known)), settings=AT_ONCE)

@@ -3,7 +3,9 @@
 import collections
 import dataclasses
 import datetime as dt
+import itertools
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -302,6 +304,106 @@ def test_totals_that_come_a_moment_after_their_observations_are_no_fault(
     monkeypatch.setattr(client, "query", worker_in_between)
     assert check(client, catalogue).differences == ()
     client.close()
+
+
+class Clock:
+    """The time of the check: it passes only while the check waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Tell it."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let it pass."""
+        self.now += seconds
+
+
+class Working:
+    """A worker that writes while the check compares: of ``looks``, each is called after one comparison, in order."""
+
+    def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writer = Writer(client)
+        self.looks: list[Callable[[], None]] = []
+        self._query = client.query
+        monkeypatch.setattr(client, "query", self._compared)
+        monkeypatch.setattr("sinks.clickhouse.check.time", Clock())
+
+    def _compared(self, sql: str, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
+        rows = self._query(sql, *args, **kwargs)
+        if "AS differing" in sql and self.looks:
+            self.looks.pop(0)()
+        return rows
+
+    def total(self, *keys: Key, wrong: int = 0) -> None:
+        """Write totals: what the statements amount to, or figures that are not."""
+        totals = [(key, dataclasses.replace(TOTALS[key], cells=wrong or TOTALS[key].cells)) for key in keys]
+        self.writer.day_totals(total_rows(totals, version=next(VERSIONS)))
+
+    def pass_on(self, *keys: Key, wrong: int = 0) -> None:
+        """Write totals and the ledger: the check sees that somebody works."""
+        self.total(*keys, wrong=wrong)
+        first = positions(STATEMENTS)[0]
+        self.writer.ledger([dataclasses.replace(first, next_offset=first.next_offset + 1, skipped=first.skipped + 1)])
+
+
+VERSIONS = itertools.count(100)
+# In the order in which a comparison shows them.
+FIRST, SECOND, THIRD, FOURTH = sorted((key for key in TOTALS if key[1] == FLOW), key=lambda key: key[2])[:4]
+
+
+@pytest.fixture
+def working(filled: Client, monkeypatch: pytest.MonkeyPatch) -> Working:
+    """Let a worker write on, and a comparison show one total and count the rest."""
+    monkeypatch.setattr("sinks.clickhouse.check.SHOWN", 2)  # four rows, of which the last total's may be cut
+    monkeypatch.setattr("sinks.clickhouse.check.SETTLE_SECONDS", 1.0)
+    return Working(filled, monkeypatch)
+
+
+def test_a_wrong_total_that_was_only_counted_is_found_when_what_was_shown_has_come(
+    filled: Client, catalogue: Catalogue, working: Working
+) -> None:
+    working.total(FIRST, SECOND, THIRD, wrong=99)
+    working.looks = [lambda: working.pass_on(FIRST, SECOND)]
+    report = check(filled, catalogue)
+    assert not report.clean
+    assert report.differing == 1
+    assert [(one.area, one.column) for one in report.differences] == [(THIRD[2], "cells")]
+
+
+def test_totals_that_come_late_are_no_fault_though_they_were_only_counted_at_first(
+    filled: Client, catalogue: Catalogue, working: Working
+) -> None:
+    working.total(FIRST, SECOND, THIRD, wrong=99)
+    working.looks = [
+        lambda: working.pass_on(FIRST, SECOND),
+        lambda: working.total(THIRD),
+    ]
+    assert check(filled, catalogue).differing == 0
+
+
+def test_a_wrong_total_is_not_taken_for_settled_because_later_ones_push_it_out_of_sight(
+    filled: Client, catalogue: Catalogue, working: Working
+) -> None:
+    working.total(FOURTH, wrong=99)
+    working.looks = [
+        lambda: working.pass_on(FIRST, SECOND, THIRD, wrong=99),
+        lambda: working.total(FIRST, SECOND, THIRD),
+    ]
+    report = check(filled, catalogue)
+    assert report.differing == 1
+    assert [(one.area, one.column) for one in report.differences] == [(FOURTH[2], "cells")]
+
+
+def test_at_the_deadline_all_that_the_last_whole_look_counted_is_at_fault(
+    filled: Client, catalogue: Catalogue, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.clickhouse.check.SETTLE_SECONDS", 0.0)
+    working.total(FIRST, SECOND, THIRD, wrong=99)
+    working.looks = [working.pass_on]
+    assert check(filled, catalogue).differing == 3
 
 
 def test_the_command_tells_by_exit_code_and_json(

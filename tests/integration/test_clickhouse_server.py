@@ -120,6 +120,16 @@ def test_the_driver_may_send_long_parameters_as_a_form(clickhouse_url: str, numb
     assert answer.result_rows == [(3_000, names[-1], 7)]
 
 
+def test_a_parameter_beyond_a_servers_limit_is_refused_also_in_a_form(clickhouse_url: str) -> None:
+    url = urllib.parse.urlsplit(clickhouse_url)
+    with clickhouse_connect.get_client(host=url.hostname, port=url.port) as driver:
+        sql = "SELECT length({text:String})"
+        assert driver.query(sql, parameters={"text": "a" * (128 << 10)}).result_rows == [(128 << 10,)]
+        with pytest.raises(DatabaseError, match="Field value too long") as refused:
+            driver.query(sql, parameters={"text": "a" * (1 + (128 << 10))})
+        assert refused.value.code == 1000
+
+
 def test_a_form_with_a_table_in_it_is_refused(clickhouse_url: str) -> None:
     part = b'--b\r\nContent-Disposition: form-data; name="t"; filename="t"\r\n\r\n1\r\n--b--\r\n'
     reply = ask(clickhouse_url, part, headers={"Content-Type": "multipart/form-data; boundary=b"}, query="SELECT 1")

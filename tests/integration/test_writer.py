@@ -15,7 +15,7 @@ import pytest
 
 from schemas.errors import Fatal, Retry
 from sinks.clickhouse.client import Client, connect
-from sinks.clickhouse.queries import cells
+from sinks.clickhouse.queries import cells, totals
 from sinks.clickhouse.ticks import decimal_to_ticks, ticks_to_decimal
 from sinks.clickhouse.writer import Writer
 from tests.support.clickhouse import LocalClickHouse
@@ -139,6 +139,16 @@ def test_read_back_gives_the_newest_statement_below_an_offset(client: Client) ->
         ("02", day, 12_345, 6, 2),
     ]
     assert read(9, day + 7) == []
+    assert read(9) == []
+
+
+def test_many_decades_are_read_back_at_once(client: Client) -> None:
+    Writer(client).observations(observation_rows([SAID]))
+    key = (dt.date(2024, 3, 5), SAID.indicator, "01", "_T")
+    Writer(client).day_totals(total_rows([(key, Total(1, 1, 1, 1, 1, 1, "A"))]))
+    decades = range(30_000)
+    assert cells(client, "gris.events.z01", 0, decades, 1, indicators=[SAID.indicator])["ticks"].to_pylist() == [12_345]
+    assert totals(client, [SAID.indicator], decades)["bucket"].to_pylist() == [key[0]]
 
 
 def test_a_table_that_is_not_there_is_fatal_and_names_the_remedy(client: Client) -> None:

@@ -1,10 +1,20 @@
 """What ClickHouse says, sorted by what the caller must do: try again, or stop. Nothing is refused because of it."""
 
+import contextlib
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
 import pytest
-from clickhouse_connect.driver.exceptions import DatabaseError, DataError, OperationalError, ProgrammingError
+from clickhouse_connect.driver.exceptions import (
+    DatabaseError,
+    DataError,
+    OperationalError,
+    ProgrammingError,
+    StreamFailureError,
+)
 from urllib3.exceptions import IncompleteRead, ProtocolError
 
 from deploy.rebuild.events import beside
@@ -125,3 +135,80 @@ def test_an_address_that_is_none_is_told_with_how_one_looks_and_without_the_pass
         with pytest.raises(Fatal, match=r"GRIS_CLICKHOUSE must be http\[s\]://\[user:password@\]host") as told:
             tried()
         assert "hidden" not in f"{told.value}{told.value.__cause__}"
+
+
+def native(type_name: bytes, column: bytes, rows: int = 100) -> bytes:
+    """Write a block with one column, as a server sends it."""
+    return bytes([1, rows, 1]) + b"a" + bytes([len(type_name)]) + type_name + column
+
+
+CUT = native(b"UInt64", bytes(8 * 50))
+WHOLE = native(b"UInt64", bytes(8 * 100))
+# What a server's exception in the middle makes of the next block: a type that is no text, a column more than before.
+OVERWRITTEN = (
+    WHOLE + native(b"\xff\xfe\xfd", b"Code: 241. DB::Exception: no memory"),
+    WHOLE + bytes([2, 1]) + 2 * (b"\1a\6UInt64" + bytes(8)),
+)
+
+
+@contextlib.contextmanager
+def breaking_off(answer: bytes, headers: dict[str, str]) -> Iterator[Client]:
+    """Connect to a server that answers the driver's first questions, and every other with ``answer`` and no more."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["Content-Length"]))
+            known = b"25.8.1.1\tUTC\n" if b"version()" in asked else b"" if b"system.settings" in asked else None
+            self.send_response(200)
+            for name, value in ({"Content-Length": str(len(known))} if known is not None else headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer if known is None else known)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        client = connect(f"http://127.0.0.1:{server.server_port}/gris")
+        try:
+            yield client
+        finally:
+            client.close()
+            server.shutdown()
+
+
+CALLS: dict[str, Callable[[Client], object]] = {
+    "query": lambda client: client.query("SELECT a FROM t"),
+    "arrow": lambda client: client.arrow("SELECT a FROM t"),
+}
+# The length was said, or chunks were, or the end of the connection is all there is.
+FRAMES = ({"Content-Length": "1000"}, {"Transfer-Encoding": "chunked"}, {"Connection": "close"})
+
+
+@pytest.mark.parametrize("headers", FRAMES, ids=lambda headers: next(iter(headers)))
+@pytest.mark.parametrize("call", CALLS)
+def test_a_server_that_closes_in_the_middle_of_its_answer_is_asked_again(call: str, headers: dict[str, str]) -> None:
+    chunked = "Transfer-Encoding" in headers
+    answer = b"%x\r\n%b\r\n" % (len(CUT), CUT) if chunked else CUT
+    with breaking_off(answer, headers) as client, pytest.raises(Retry, match="SELECT a FROM t"):
+        CALLS[call](client)
+
+
+@pytest.mark.parametrize("answer", OVERWRITTEN)
+def test_an_answer_that_nobody_can_read_any_more_is_asked_for_again(answer: bytes) -> None:
+    headers = {"Content-Length": str(len(answer))}
+    with breaking_off(answer, headers) as client, pytest.raises(Retry, match=r"broke off.*SELECT a FROM t"):
+        client.query("SELECT a FROM t")
+
+
+def test_a_stream_that_fails_is_tried_again_unless_the_server_says_why() -> None:
+    ended = StreamFailureError("Stream ended unexpectedly (connection closed by server)")
+    assert isinstance(sorted_error(ended, DOING), Retry)
+    assert isinstance(sorted_error(StreamFailureError("no memory", code=241), DOING), Retry)
+    assert isinstance(sorted_error(StreamFailureError("no such table", code=60), DOING), Fatal)
+
+
+def test_a_statement_that_cannot_be_written_is_no_answer_that_broke_off() -> None:
+    with breaking_off(b"", {"Content-Length": "0"}) as client, pytest.raises(UnicodeEncodeError):
+        client.query("SELECT '\ud800'")
