@@ -1,8 +1,12 @@
-"""Which process runs which tests of real services, and when: so that two of them end at about the same time."""
+"""Which process runs which tests of real services, and when: so that two of them end at about the same time.
+
+And what Hypothesis makes of time: nothing.
+"""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 # The longest files, longest first; of all others it does not matter which comes when.
@@ -19,6 +23,10 @@ LONGEST = (
 APART = ("tests/fault/test_outages.py", "tests/integration/test_bench.py", "tests/integration/test_workload.py")
 TESTS = Path(__file__).parent
 TOGETHER = "tests/browser/"  # one system and one browser for all of its files
+
+# By default an example that takes 200 ms is a fault, and so is a second for the first ones: a busy machine does both.
+settings.register_profile("gris", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gris")
 
 
 class ByFile(LoadFileScheduling):

@@ -6,11 +6,10 @@ import itertools
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import TODAY, OpenTab
+from tests.browser.conftest import OpenTab
 from tests.support.sight import faint_texts, focused, scrolls_sideways, sticking_out
 
-YESTERDAY = TODAY - dt.timedelta(days=1)
-PATHS = (f"/?day={YESTERDAY}", "/coverage", f"/indicators/G01.005?day={YESTERDAY}")
+PATHS = ("/?day={yesterday}", "/coverage", "/indicators/G01.005?day={yesterday}")
 STOPS = 18
 
 LANDMARKS = """() => {
@@ -39,8 +38,8 @@ def loaded(page: Page) -> Page:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_headings_labels_tables_and_landmarks_are_in_order(open_tab: OpenTab, path: str) -> None:
-    page = loaded(open_tab(path).page)
+def test_headings_labels_tables_and_landmarks_are_in_order(open_tab: OpenTab, path: str, yesterday: dt.date) -> None:
+    page = loaded(open_tab(path.format(yesterday=yesterday)).page)
     found = page.evaluate(LANDMARKS)
 
     assert found["headings"][0] == 1
@@ -60,9 +59,9 @@ def test_headings_labels_tables_and_landmarks_are_in_order(open_tab: OpenTab, pa
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_text_has_enough_contrast_by_day_and_by_night_also_on_a_row_that_just_changed(
-    open_tab: OpenTab, path: str
+    open_tab: OpenTab, path: str, yesterday: dt.date
 ) -> None:
-    page = loaded(open_tab(path, fresh=True).page)
+    page = loaded(open_tab(path.format(yesterday=yesterday), fresh=True).page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert faint_texts(page) == [], scheme
@@ -80,8 +79,10 @@ def test_too_little_contrast_would_be_noticed(open_tab: OpenTab) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_keyboard_reaches_everything_in_order_and_its_place_is_visible(open_tab: OpenTab, path: str) -> None:
-    page = loaded(open_tab(path).page)
+def test_the_keyboard_reaches_everything_in_order_and_its_place_is_visible(
+    open_tab: OpenTab, path: str, yesterday: dt.date
+) -> None:
+    page = loaded(open_tab(path.format(yesterday=yesterday)).page)
     places: list[int] = []
     for _ in range(STOPS):
         page.keyboard.press("Tab")
@@ -104,16 +105,16 @@ def test_a_link_opens_with_the_keyboard(open_tab: OpenTab) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_cut_off_or_scrolls_sideways_at_any_width(open_tab: OpenTab, path: str) -> None:
-    page = loaded(open_tab(path, width=360).page)
+def test_nothing_is_cut_off_or_scrolls_sideways_at_any_width(open_tab: OpenTab, path: str, yesterday: dt.date) -> None:
+    page = loaded(open_tab(path.format(yesterday=yesterday), width=360).page)
     for width in (360, 320, 768, 1024, 1025, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 740})
         assert not scrolls_sideways(page), width
         assert sticking_out(page) == [], width
 
 
-def test_on_a_telephone_every_figure_stands_after_the_name_of_its_column(open_tab: OpenTab) -> None:
-    page = loaded(open_tab(f"/?day={YESTERDAY}", width=360).page)
+def test_on_a_telephone_every_figure_stands_after_the_name_of_its_column(open_tab: OpenTab, yesterday: dt.date) -> None:
+    page = loaded(open_tab(f"/?day={yesterday}", width=360).page)
     row = page.locator("tbody", has=page.locator('a[href*="G05.003"]')).locator("tr").first
 
     names = row.locator("td").evaluate_all("(cells) => cells.map((cell) => getComputedStyle(cell, '::before').content)")

@@ -6,21 +6,19 @@ from decimal import Decimal
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TODAY, Board, OpenTab
+from tests.browser.conftest import Board, OpenTab
 from tests.support.pages import NOTHING, figure, shown_day
 from tests.support.wait import wait_for
 from tests.support.wire import event
 
-YESTERDAY = TODAY - dt.timedelta(days=1)
-
 
 def test_every_area_of_the_report_is_shown_the_nation_first_then_regions_then_provinces(
-    board: Board, open_tab: OpenTab
+    board: Board, open_tab: OpenTab, yesterday: dt.date
 ) -> None:
-    page = open_tab(f"/indicators/G01.005?day={YESTERDAY}&lang=en").page
-    answer = board.stack.get(f"/v1/daily/{YESTERDAY}?indicator=G01.005")
+    page = open_tab(f"/indicators/G01.005?day={yesterday}&lang=en").page
+    answer = board.stack.get(f"/v1/daily/{yesterday}?indicator=G01.005")
     lines = json.loads(answer.text, parse_float=Decimal)["lines"]
-    chart = board.catalogue.map_on(YESTERDAY)
+    chart = board.catalogue.map_on(yesterday)
     order = [chart.nation, *chart.regions, *chart.provinces]
 
     def expected(line: dict[str, list[dict[str, Decimal]]]) -> list[list[str]]:
@@ -56,15 +54,17 @@ def test_what_the_indicator_is_stands_above_its_figures(open_tab: OpenTab) -> No
     expect(page.locator("dd")).to_have_text(["Ministry of Health", "Social", "Flow", "cases", "Every six hours"])
 
 
-def test_a_published_figure_appears_and_a_withdrawn_one_is_shown_as_missing(board: Board, open_tab: OpenTab) -> None:
+def test_a_published_figure_appears_and_a_withdrawn_one_is_shown_as_missing(
+    board: Board, open_tab: OpenTab, today: dt.date
+) -> None:
     page = open_tab("/indicators/G03.001").page
     expect(page.locator("#state")).to_have_class("live")
     expect(page.locator("#report")).to_have_text("Chưa có số liệu")
 
-    board.publish(event("G03.001", "04", str(TODAY), 1_250))
+    board.publish(event("G03.001", "04", str(today), 1_250))
     row = page.get_by_role("row", name="04 Cao Bằng")
     expect(row.locator(".figure").first).to_have_text("1.250")
-    board.publish(event("G03.001", "04", str(TODAY), None, revision=1))
+    board.publish(event("G03.001", "04", str(today), None, revision=1))
     expect(row.locator(".figure").first).to_have_text(NOTHING)
     expect(page.locator("section > p")).to_contain_text(NOTHING)
     expect(page.locator("section > p")).to_contain_text("Chưa báo cáo")

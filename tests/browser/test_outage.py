@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import TODAY, Board, OpenTab
+from tests.browser.conftest import Board, OpenTab
 from tests.support.pages import Tab
 from tests.support.sight import faint_texts
 from tests.support.wait import wait_for
@@ -52,7 +52,7 @@ def forgive(tab: Tab) -> None:
 
 
 def test_the_page_says_that_the_feed_is_away_and_shows_what_was_published_meanwhile(
-    board: Board, open_tab: OpenTab
+    board: Board, open_tab: OpenTab, today: dt.date
 ) -> None:
     day, indicator = open_tab("/"), open_tab("/indicators/G01.003")
     for tab in (day, indicator):
@@ -64,7 +64,7 @@ def test_the_page_says_that_the_feed_is_away_and_shows_what_was_published_meanwh
         expect(tab.page.locator("#state")).to_have_text(NOT_LIVE)
         expect(tab.page.locator("#state")).to_have_class("waiting")
     assert faint_texts(day.page) == []
-    board.publish(event("G01.003", "01", str(TODAY), 41))
+    board.publish(event("G01.003", "01", str(today), 41))
     board.stack.wait_caught_up()
     board.start()
 
@@ -76,7 +76,9 @@ def test_the_page_says_that_the_feed_is_away_and_shows_what_was_published_meanwh
         forgive(tab)
 
 
-def test_a_feed_that_hangs_with_its_connections_open_is_not_called_live(board: Board, open_tab: OpenTab) -> None:
+def test_a_feed_that_hangs_with_its_connections_open_is_not_called_live(
+    board: Board, open_tab: OpenTab, today: dt.date
+) -> None:
     tab = ticking(open_tab)
     assert board.feed is not None
 
@@ -88,7 +90,7 @@ def test_a_feed_that_hangs_with_its_connections_open_is_not_called_live(board: B
         board.feed.resume()
 
     live_again(tab.page)
-    board.publish(event("G03.002", "01", str(TODAY), 97.5, base=1_000))
+    board.publish(event("G03.002", "01", str(today), 97.5, base=1_000))
     expect(tab.page.locator(value("G03.002"))).to_have_text("97,5")
     forgive(tab)
 
@@ -108,7 +110,7 @@ def test_a_feed_that_says_it_is_not_ready_is_not_called_live(open_tab: OpenTab) 
     forgive(tab)
 
 
-def test_a_page_that_shows_today_goes_on_to_the_next_day_by_the_feed_s_clock(open_tab: OpenTab) -> None:
+def test_a_page_that_shows_today_goes_on_to_the_next_day_by_the_feed_s_clock(open_tab: OpenTab, today: dt.date) -> None:
     tab = ticking(open_tab)
     page = tab.page
     page.evaluate("window.loaded = 'once'")
@@ -119,7 +121,7 @@ def test_a_page_that_shows_today_goes_on_to_the_next_day_by_the_feed_s_clock(ope
 
     def tomorrow(route: Route) -> None:
         answer = route.fetch()
-        midnight = dt.datetime.combine(TODAY, dt.time(17, 0, 1), dt.UTC)  # 00:00:01 of the next day in Viet Nam
+        midnight = dt.datetime.combine(today, dt.time(17, 0, 1), dt.UTC)  # 00:00:01 of the next day in Viet Nam
         route.fulfill(response=answer, headers=answer.headers | {"date": f"{midnight:%a, %d %b %Y %H:%M:%S} GMT"})
 
     page.route("**/readyz", tomorrow, times=1)

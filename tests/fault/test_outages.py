@@ -11,7 +11,7 @@ import pytest
 
 from deploy.benchmark.workload import Workload
 from deploy.faults.publishing import Publishing
-from deploy.faults.rig import STOPS_WITHIN, Rig, Worker, peak_memory, resident_memory, running, send
+from deploy.faults.rig import SMALL, STOPS_WITHIN, Rig, Worker, peak_memory, resident_memory, running, send
 from tests.support.wait import wait_for
 
 # kafka-python, by which the harness publishes, leaks a socket whenever a broker that is down refuses it.
@@ -22,13 +22,15 @@ AWAY_SECONDS = 20.0
 SAID_WITHIN = 25.0
 RECOVERED_WITHIN = 120.0
 MEMORY_GROWTH = 150 << 20  # bytes; what a worker may take in before it stops taking in more
+# A worker that cannot store cuts itself off 1.8 s later than this; by default 0.2 s are left of what it may take.
+SETTINGS = {**SMALL, "GRIS_STOP_SECONDS": "6"}
 MOST_OBSTACLES = 6  # lines of log: one for each thing that cannot be done, not one for each attempt
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     """Run broker, database and one worker that is ready."""
-    with running(tmp_path) as found:
+    with running(tmp_path, settings=SETTINGS) as found:
         found.add_worker()
         found.wait_ready()
         yield found

@@ -17,6 +17,7 @@ from tests.support.stack import Process, Stack, running_stack
 from tests.support.wait import wait_for
 
 ENDS_WITHIN = 10.0
+TRIES = 5
 BOTH = pytest.mark.parametrize("number", [SIGTERM, SIGINT], ids=["SIGTERM", "SIGINT"])
 EITHER = pytest.mark.parametrize("what", ["worker", "feed"])
 
@@ -109,9 +110,14 @@ def nowhere(port: int) -> dict[str, str]:
 @EITHER
 @BOTH
 def test_it_is_told_while_it_still_imports(start: Start, what: str, number: signal.Signals) -> None:
-    one = start(what, nowhere(1))
-    wait_for(lambda: one.process.heeds(SIGTERM), "the first handler", every=0.002)
-    assert "before it was ready" in one.stops(number)
+    # Where this process has to wait for its turn, the other may be past its imports: it ends in order then too, and
+    # the next is told earlier.
+    for _ in range(TRIES):
+        one = start(what, nowhere(1))
+        wait_for(lambda one=one: one.process.heeds(SIGTERM), "the first handler", every=0.002)  # type: ignore[misc]
+        if "before it was ready" in one.stops(number):
+            return
+    raise AssertionError(f"none of {TRIES} was told while it still imported")
 
 
 @EITHER

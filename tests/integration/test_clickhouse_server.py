@@ -291,15 +291,17 @@ def test_the_ordinary_driver_works(clickhouse_url: str, numbers: str, compress: 
 
 
 def test_a_long_insert_does_not_hold_up_reads(clickhouse_url: str, numbers: str) -> None:
-    inserting = threading.Thread(
-        target=ask,
-        args=(clickhouse_url, "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(30)"),
-        kwargs={"database": numbers, "max_block_size": 1, "function_sleep_max_microseconds_per_block": 10**8},
-    )
+    sql = "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(60)"
+    limits = {"max_block_size": 1, "function_sleep_max_microseconds_per_block": 10**8}
+    running = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO t SELECT%'"
+    inserting = threading.Thread(target=ask, args=(clickhouse_url, sql), kwargs={"database": numbers, **limits})
     inserting.start()
+    # Asked before the insert has reached the engine, even one that takes a request at a time would answer.
+    wait_for(lambda: ask(clickhouse_url, running).body == b"1\n", "the insert to run")
     assert ask(clickhouse_url, "SELECT 1").body == b"1\n"
     assert inserting.is_alive(), "the insert must still run, or the test proves nothing"
-    inserting.join()
+    inserting.join(60)
+    assert not inserting.is_alive(), "the insert does not end"
 
 
 @pytest.mark.usefixtures("clickhouse_url")

@@ -14,14 +14,16 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.day import day_lasting
 from tests.support.sending import Record, of_event, send
 from tests.support.stack import Process, Stack, running_stack
 from tests.support.wait import wait_for
 from tests.support.wire import Event, body, event, frame, text, varint
 
 LOCAL = dt.timezone(dt.timedelta(hours=7))
-TODAY = dt.datetime.now(LOCAL).date()
 ACCIDENTS = "gris.events.g01"
+TEST_SECONDS = 60  # what one of these tests takes at most
+STREAMED_WITHIN = 30
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _one_day(stack: Stack) -> None:  # noqa: ARG001 - what takes long comes first
+    """Begin no test that midnight would end: what was tomorrow must stay so."""
+    day_lasting(TEST_SECONDS)
+
+
 def day_before(days: int) -> str:
-    return (TODAY - dt.timedelta(days=days)).isoformat()
+    return (dt.datetime.now(LOCAL).date() - dt.timedelta(days=days)).isoformat()
 
 
 def accidents(area: str, day: str, value: float | None, **others: object) -> Event:
@@ -250,7 +258,9 @@ def test_a_correction_replaces_the_figure_of_today_and_of_ninety_days_ago(stack:
 def streamed_line(answer: httpx.Response, indicator: str) -> tuple[int, dict[str, object]]:
     """Read server-sent events until a line of ``indicator`` comes; its id and data."""
     event_id, name = -1, ""
+    deadline = time.monotonic() + STREAMED_WITHIN
     for row in answer.iter_lines():
+        assert time.monotonic() < deadline, f"no line of {indicator} within {STREAMED_WITHIN} s"  # heartbeats go on
         field, _, value = row.partition(": ")
         if field == "event":
             name = value
@@ -263,19 +273,17 @@ def streamed_line(answer: httpx.Response, indicator: str) -> tuple[int, dict[str
     raise AssertionError("the stream ended before the line came")
 
 
-def seconds_until_reported(stack: Stack, day: str, value: int) -> float:
-    """Wait until the report says this of the fires; answers how long it took."""
-    published = time.monotonic()
+def wait_for_fires(stack: Stack, day: str, value: int) -> None:
+    """Wait until the report says this of the fires."""
 
     def in_the_report() -> bool:
         lines = stack.get(f"/v1/daily/{day}?indicator=G01.004").json()["lines"]
         return any(line["breakdown"] == "_T" and line["value"] == value for line in lines)
 
-    wait_for(in_the_report, "the published figures in the report", every=0.02)
-    return time.monotonic() - published
+    wait_for(in_the_report, "the published figures in the report")
 
 
-def test_a_published_file_is_in_the_report_within_a_second_on_the_stream_and_in_the_verdict(
+def test_a_published_file_is_in_the_report_though_nothing_follows_on_the_stream_and_in_the_verdict(
     stack: Stack, tmp_path: Path
 ) -> None:
     day = day_before(1)
@@ -291,12 +299,10 @@ def test_a_published_file_is_in_the_report_within_a_second_on_the_stream_and_in_
         said = stack.run(
             "publish", "--agency", "g01", "--submission", "FIRES-1", "--unchecked", "--json", str(file), code=1
         )
-        took = [seconds_until_reported(stack, day, 7)]
+        wait_for_fires(stack, day, 7)
         event_id, line = streamed_line(answer, "G01.004")
-    for value in (8, 9):  # a machine that is busy for a moment is no fault
-        send(stack.bootstrap, [of_event(event("G01.004", "01", day, value - 4))])
-        took.append(seconds_until_reported(stack, day, value))
-    assert min(took) <= 1.0
+    send(stack.bootstrap, [of_event(event("G01.004", "01", day, 4))])
+    wait_for_fires(stack, day, 8)  # of one event alone too: no later one brings it, and none fills a batch
     assert json.loads(said)["exit_code"] == 1
     assert event_id > cursor
     assert (line["bucket"], line["value"], line["areas_reported"]) == (day, 7, 2)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,17 @@ from schemas.catalogue import load
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.writer import Writer
 from sinks.feed.line import AreaTotal, Line, day_of
-from tests.support.feed import RunningFeed, announce, key_of, make_log, remove_log, settings_for, totals, value_of
+from tests.support.feed import (
+    HEARD_WITHIN,
+    RunningFeed,
+    announce,
+    key_of,
+    make_log,
+    remove_log,
+    settings_for,
+    totals,
+    value_of,
+)
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
@@ -249,10 +260,12 @@ def test_a_deflated_stream_says_the_same_and_ends_as_it_should(kafka: str, datab
     def told(answer: httpx.Response) -> Iterator[bytes]:
         """Give all the text there was, whenever there is more."""
         reader, text = zlib.decompressobj(), b""
+        deadline = time.monotonic() + HEARD_WITHIN
         deflated = answer.headers.get("content-encoding") == "deflate"
         for raw in answer.iter_raw():
             text += reader.decompress(raw) if deflated else raw
             yield text
+            assert time.monotonic() < deadline, text  # heartbeats come also where nothing else does
         assert reader.eof == deflated
 
     announce(kafka, [line(version) for version in range(1, 31)])

@@ -5,6 +5,7 @@ import datetime as dt
 import gc
 import io
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +17,20 @@ from confluent_kafka import Consumer, TopicPartition
 from deploy.local.ports import free_port
 from deploy.topics import ensure
 from producers.cli import publish
-from producers.publisher import MAX_REQUEST, Message, Publisher
+from producers.publisher import CONNECT, MAX_REQUEST, Message, Publisher
 from producers.sample import publish_week
 from producers.settings import PublisherSettings
 from schemas.catalogue import load
 from schemas.codec import EventCodec
 from schemas.errors import Fatal, Retry
 from schemas.partition import partition_for
-from schemas.period import LOCAL
 from schemas.registry import BundledSchemas
 from schemas.spans import Spans
 from schemas.topics import EVENTS, TopicSpec, event_topic, specs
+from tests.support.day import day_lasting
 from tests.support.kafka import running_kafka
 
-YESTERDAY = dt.datetime.now(LOCAL).date() - dt.timedelta(days=1)
+DEADLINE = 4.0  # seconds, in which a broker on a busy machine confirms something
 
 
 @pytest.fixture
@@ -97,10 +98,13 @@ def test_a_record_beyond_the_request_size_fails_alone_and_by_its_row(kafka_boots
 def test_the_deadline_is_for_a_broker_that_confirms_nothing_and_not_for_the_whole(
     kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.publisher.IN_FLIGHT", 100)
-    until = time.monotonic() + 3.0
+    # One at a time: nearly all of the time goes by in waiting for confirmations, and each begins the deadline anew.
+    monkeypatch.setattr("producers.publisher.IN_FLIGHT", 1)
+    never = threading.Event()
 
     def for_a_while() -> Iterator[Message]:
+        """Go on for longer than the deadline, which begins when the first is asked for."""
+        until = time.monotonic() + DEADLINE + 0.5
         at = 0
         while time.monotonic() < until:
             yield Message(topic, b"k", b"%d" % at, at)
@@ -108,19 +112,23 @@ def test_the_deadline_is_for_a_broker_that_confirms_nothing_and_not_for_the_whol
 
     def late() -> Iterator[Message]:
         """Begin when the deadline would have passed: it is the source that takes its time, not the broker."""
-        while time.monotonic() < until + 1.5:
-            pass
+        until = time.monotonic() + DEADLINE + 0.5
+        while time.monotonic() < until:
+            never.wait(0.1)
         yield Message(topic, b"k", b"late", "late")
 
-    with Publisher(settings(kafka_bootstrap), deadline=1.0) as publisher:
+    with Publisher(settings(kafka_bootstrap), deadline=DEADLINE) as publisher:
         receipt = publisher.publish(for_a_while())
         assert receipt.failures == ()
-        assert receipt.confirmed > 1_000
+        assert receipt.confirmed > 1
         assert publisher.publish(late()).confirmed == 1
 
 
 def test_a_topic_that_is_not_there_is_named_with_the_remedy(kafka_bootstrap: str) -> None:
-    with Publisher(settings(kafka_bootstrap), deadline=1.0) as publisher, pytest.raises(Fatal, match="gris up --bare"):
+    with (
+        Publisher(settings(kafka_bootstrap), deadline=DEADLINE) as publisher,
+        pytest.raises(Fatal, match="gris up --bare"),
+    ):
         publisher.partitions("gris.test.nowhere")
 
 
@@ -128,7 +136,7 @@ def test_no_broker_is_a_retry_within_the_deadline() -> None:
     began = time.monotonic()
     with pytest.raises(Retry, match="GRIS_KAFKA"):
         Publisher(settings(f"127.0.0.1:{free_port()}"), deadline=0.5)
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < CONNECT, "it takes the usual time, and not the one it is given"
 
 
 # kafka-python leaks the socket of every connection attempt that is refused; it is collected here, not in another test.
@@ -138,12 +146,12 @@ def test_what_a_broker_that_dies_did_not_confirm_is_reported_row_by_row_and_may_
     with running_kafka(tmp_path / "kafka") as broker:
         ensure(broker.bootstrap, [TopicSpec("gris.test.dying", 1, EVENTS)])
         messages = [Message("gris.test.dying", b"k", b"%d" % at, at) for at in range(200)]
-        with Publisher(settings(broker.bootstrap), deadline=2.0) as publisher:
+        with Publisher(settings(broker.bootstrap), deadline=DEADLINE) as publisher:
             assert publisher.publish(messages[:100]).confirmed == 100
             broker.kill()
             began = time.monotonic()
             receipt = publisher.publish(messages[100:])
-            assert time.monotonic() - began < 6.0
+            assert time.monotonic() - began < 5 * DEADLINE, "it waits for each row, and not for all"
         assert [failure.row for failure in receipt.failures] == list(range(100, 200))
         assert all(isinstance(failure.error, Retry) for failure in receipt.failures)
         broker.start()
@@ -188,11 +196,12 @@ def test_the_good_rows_of_a_file_are_in_and_the_wrong_ones_only_unchecked(
 
 def test_the_sample_publishes_the_rows_of_its_files_in_their_order(with_topics: str, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
+    yesterday = day_lasting(30) - dt.timedelta(days=1)
     summary = publish_week(settings(with_topics), tmp_path, lambda done, total: heard.append((done, total)), days=1)
     assert summary.unconfirmed == ()
     assert summary.confirmed == summary.events == sum(summary.agencies.values())
     assert heard[-1] == (summary.events, summary.events)
-    assert summary.end == YESTERDAY
+    assert summary.end == yesterday
     for agency, size in summary.agencies.items():
         written = list(csv.DictReader(io.StringIO((tmp_path / f"{agency}.csv").read_text("utf-8"))))
         assert len(written) == size

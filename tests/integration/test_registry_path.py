@@ -71,7 +71,7 @@ def test_events_wait_for_the_registry_and_are_read_as_it_says(stack: Stack) -> N
     ready = f"{stack.metrics['worker-1']}/readyz"
 
     def waits() -> bool:
-        answer = httpx.get(ready, timeout=5)
+        answer = httpx.get(ready, timeout=20)
         return answer.status_code != httpx.codes.OK and "registry" in answer.text.lower()
 
     wait_for(waits, "the worker to say that it waits for the registry", within=30)

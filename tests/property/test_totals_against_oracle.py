@@ -92,7 +92,9 @@ def statements(draw: st.DrawFn) -> list[oracle.Statement]:
 
 
 @pytest.mark.parametrize("events", [ANYTHING, DEATHS], ids=["anything", "deaths"])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(said=statements(), data=st.data())
 def test_totals_lines_and_flags_are_the_oracles_whatever_happens(
     folder: Path, catalogue: Catalogue, events: list[str], said: list[oracle.Statement], data: st.DataObject

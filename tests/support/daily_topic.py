@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import io
 import json
+import time
 from pathlib import Path
 
 import fastavro
@@ -14,6 +15,7 @@ from tests.support import oracle
 
 DAILY = "gris.daily"
 LINE_SCHEMA_ID = 3
+READ_WITHIN = 60.0
 SCHEMA = fastavro.parse_schema(
     json.loads((Path(schemas.__file__).parent / "report_line.v1.avsc").read_text(encoding="utf-8"))
 )
@@ -30,7 +32,10 @@ class Line:
 
 
 def read(bootstrap: str) -> dict[oracle.Line, list[Line]]:
-    """Read the topic to its end as it is now: by line, its messages in order."""
+    """Read the topic to its end as it is now: by line, its messages in order.
+
+    Raises AssertionError, which says what was read, when its end does not come in time.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -41,15 +46,19 @@ def read(bootstrap: str) -> dict[oracle.Line, list[Line]]:
     )
     consumer.assign([TopicPartition(DAILY, 0, 0)])
     found: dict[oracle.Line, list[Line]] = {}
-    while True:
-        for message in consumer.consume(2_000, timeout=0.5):
-            error = message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                consumer.close()
-                return found
-            assert error is None, error
-            key, line = decode(message.key(), message.value(), message.offset())
-            found.setdefault(key, []).append(line)
+    deadline = time.monotonic() + READ_WITHIN
+    try:
+        while time.monotonic() < deadline:
+            for message in consumer.consume(2_000, timeout=0.5):
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    return found
+                assert error is None, error
+                key, line = decode(message.key(), message.value(), message.offset())
+                found.setdefault(key, []).append(line)
+    finally:
+        consumer.close()
+    raise AssertionError(f"{DAILY} has no end within {READ_WITHIN:.0f} s; read until then: {found}")
 
 
 def decode(key: bytes | str | None, value: bytes | str | None, offset: int | None) -> tuple[oracle.Line, Line]:

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from tests.support.wait import wait_for
 STOPPED_WITHIN = 15.0
 DELIVERED_WITHIN = 20.0
 ANSWERED_WITHIN = 20.0
+HEARD_WITHIN = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,10 +52,7 @@ class Events:
         """Read this many events, heartbeats left out."""
         found: list[Event] = []
         fields: dict[str, str] = {}
-        while len(found) < count:
-            line = next(self._lines)
-            if line.startswith((":", "retry")):
-                continue
+        for line in self._within():
             if line:
                 name, _, value = line.partition(": ")
                 fields[name] = value
@@ -61,11 +60,21 @@ class Events:
                 number = int(fields["id"]) if "id" in fields else None
                 found.append(Event(fields["event"], number, json.loads(fields["data"])))
                 fields = {}
-        return found
+                if len(found) == count:
+                    return found
+        raise AssertionError(f"the stream ended after {found}")
 
     def ended(self) -> bool:
         """Read to the end of the stream; it must hold nothing more."""
-        return not [line for line in self._lines if line and not line.startswith((":", "retry"))]
+        return not any(self._within())
+
+    def _within(self) -> Iterator[str]:
+        """Give line after line of the events, but not for ever: heartbeats come also where nothing else does."""
+        deadline = time.monotonic() + HEARD_WITHIN
+        for line in self._lines:
+            if not line.startswith((":", "retry")):
+                yield line
+            assert time.monotonic() < deadline, f"not all came within {HEARD_WITHIN:.0f} s"
 
 
 class RunningFeed:

@@ -17,6 +17,7 @@ from streams.report import Line
 
 ONE, TWO = TP("gris.events.a", 0), TP("gris.events.b", 0)
 SAID = Messages([], [Line(b"key", b"value")])
+TRIES = 10
 
 
 class Producer:
@@ -88,7 +89,7 @@ def announced(*, failing: dict[TP, list[KafkaError]]) -> list[type[GrisError]]:
     async def scene() -> None:
         announcer = Announcer("nowhere:1", "test")
         await announcer.fence([ONE, TWO])
-        while True:
+        for _ in range(TRIES):
             try:
                 await announcer.send({ONE: SAID, TWO: SAID})
             except Retry:
@@ -98,6 +99,7 @@ def announced(*, failing: dict[TP, list[KafkaError]]) -> list[type[GrisError]]:
                 return
             else:
                 return
+        raise AssertionError(f"it was not sent in {TRIES} tries: {raised}")
 
     asyncio.run(scene())
     return raised

@@ -116,12 +116,12 @@ def test_public_holidays_are_known(catalogue: Catalogue) -> None:
     assert not catalogue.is_holiday(dt.date(2026, 11, 23))
 
 
-def test_loading_takes_less_than_a_tenth_of_a_second() -> None:
+def test_loading_takes_less_than_a_tenth_of_a_second_of_cpu() -> None:
     fastest = min(_seconds() for _ in range(5))
     assert fastest < 0.1
 
 
 def _seconds() -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     load()
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from deploy.faults.rig import STOPS_WITHIN
 from schemas.errors import Fatal
 from streams.announce import Fenced, Silence
 from streams.health import Health
 from streams.hints import Hints
 from streams.parts import Parts
-from streams.run import Runner
+from streams.run import END_SECONDS, Runner
+from streams.settings import WorkerSettings
 from streams.threads import Threads
 
 
@@ -52,3 +54,7 @@ def test_what_is_left_when_a_worker_ends_is_ended_with_it_and_not_waited_for() -
     Runner._gather_all(runner)
     loop.close()
     assert left.cancelled()
+
+
+def test_a_worker_cuts_itself_off_before_it_has_taken_as_long_as_it_may() -> None:
+    assert WorkerSettings().stop_seconds + END_SECONDS < STOPS_WITHIN

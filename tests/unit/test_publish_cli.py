@@ -16,9 +16,9 @@ from producers.publish import FileReport, Report, Unconfirmed
 from producers.publisher import mapped
 from schemas.errors import Fatal
 from schemas.period import LOCAL
+from tests.support.day import day_lasting
 
-TODAY = dt.datetime.now(LOCAL).date()
-DAY = TODAY - dt.timedelta(days=1)
+DAY = dt.datetime.now(LOCAL).date() - dt.timedelta(days=1)  # over, also when midnight passes meanwhile
 HEADER = "indicator,area,breakdown,time_period,value,base,status,revision,observed_at,note"
 
 
@@ -94,7 +94,7 @@ def test_a_wrong_row_gets_its_column_reason_and_remedy(
 @pytest.mark.parametrize(
     "cells",
     [
-        {"observed_at": f"{TODAY} 00:01"},
+        {"observed_at": f"{DAY} 00:01"},
         {"observed_at": f"{DAY}T08:00:00+07:00"},
         {"value": " 12 "},
         {"value": "1.2e1"},
@@ -216,9 +216,11 @@ def test_a_week_can_be_written_without_a_broker(tmp_path: Path) -> None:
         ["--speed", "fast"],
         ["--speed", "0"],
         ["--live", "--no-publish"],
-        ["--end", str(TODAY), "--no-publish"],
+        ["--end", "today", "--no-publish"],
         ["--days", "0"],
     ],
 )
 def test_a_sample_that_cannot_be_told_is_a_usage_error(tmp_path: Path, words: Sequence[str]) -> None:
-    assert CliRunner().invoke(sample, [*words, "--out", str(tmp_path)]).exit_code == 2
+    said = [str(day_lasting(10)) if word == "today" else word for word in words]
+    found = CliRunner().invoke(sample, [*said, "--out", str(tmp_path)])
+    assert found.exit_code == 2
