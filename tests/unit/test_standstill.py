@@ -62,45 +62,104 @@ class Inserts:
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.tables: list[str] = []
+        self.totals_wait_for = threading.Event()
+        self.totals_wait_for.set()
+        self.totals_begun = threading.Event()
         self._clock, self._seconds = clock, seconds
 
     def insert(self, table: str, _: pa.Table) -> None:
         if not self.tables:
             self._clock.jump(self._seconds)
+        if table == "day_totals":
+            self.totals_begun.set()
+            assert self.totals_wait_for.wait(30)
         self.tables.append(table)
 
 
-async def flushed(folder: Path, clock: Clock, seconds: float) -> list[str]:
-    """Flush one event with a standstill of so many seconds; gives the tables that were written, in order."""
-    catalogue = load(folder)
-    options = WorkerSettings.read().model_copy(update={"session_seconds": SESSION})
-    threads, health, metrics = Threads(), Health(), Metrics()
-    inserts: Any = Inserts(clock, seconds)
-    validator = Validator(
-        Rules(catalogue, SCHEMA_IDS), EventCodec(BundledSchemas()), {PLACE.topic: 1}, 1_000, threads, health, metrics
-    )
-    aggregator = Aggregator(options, catalogue, inserts, threads, health, metrics)
-    flusher = Flusher(options, aggregator, inserts, Announced(), asyncio.Lock(), threads, health, metrics)
-    await aggregator.open(PLACE, 1, Start("z01", Position(*PLACE, 0, 0, 0, 0, "r", "t", 1), [], 0, {}))
-    record = Said(0, CODE.encode(), frame(event(CODE, "01", "2024-05-07T01:00:00/PT1H", 1.0)))
-    batches, end = fetched(batch(0, [record]))
-    async for judged in validator.judge(Fetched(PLACE, 1, batches, 0, end, end)):
-        await aggregator.fold(judged)
-    try:
-        await flusher.flush()
-    except Fenced:
-        inserts.tables.append("fenced")
-    threads.close()
-    return list(inserts.tables)
+class Scene:
+    """One event that was folded in, and the parts that flush it."""
+
+    def __init__(self, folder: Path, clock: Clock, seconds: float = 0.0) -> None:
+        self._catalogue = load(folder)
+        options = WorkerSettings.read().model_copy(update={"session_seconds": SESSION})
+        self.threads, health, metrics = Threads(), Health(), Metrics()
+        self.inserts: Any = Inserts(clock, seconds)
+        rules, codec = Rules(self._catalogue, SCHEMA_IDS), EventCodec(BundledSchemas())
+        self._validator = Validator(rules, codec, {PLACE.topic: 1}, 1_000, self.threads, health, metrics)
+        self.aggregator = Aggregator(options, self._catalogue, self.inserts, self.threads, health, metrics)
+        self.flusher = Flusher(
+            options, self.aggregator, self.inserts, Announced(), asyncio.Lock(), self.threads, health, metrics
+        )
+
+    async def fold(self) -> None:
+        """Fold the event in."""
+        await self.aggregator.open(PLACE, 1, Start("z01", Position(*PLACE, 0, 0, 0, 0, "r", "t", 1), [], 0, {}))
+        record = Said(0, CODE.encode(), frame(event(CODE, "01", "2024-05-07T01:00:00/PT1H", 1.0)))
+        batches, end = fetched(batch(0, [record]))
+        async for judged in self._validator.judge(Fetched(PLACE, 1, batches, 0, end, end)):
+            await self.aggregator.fold(judged)
+
+    async def flushed(self) -> list[str]:
+        """Flush it; gives the tables that were written, in order."""
+        try:
+            await self.flusher.flush()
+        except Fenced:
+            self.inserts.tables.append("fenced")
+        self.threads.close()
+        return list(self.inserts.tables)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("streams.flush.time", found)
+    return found
 
 
 @pytest.mark.parametrize(
     ("seconds", "tables"),
-    [(0.0, ["observations", "day_totals", "ledger"]), (SESSION * 1.5, ["observations", "fenced"])],
+    [(0.0, ["observations", "day_totals", "ledger"]), (SESSION * 0.7, ["observations", "fenced"])],
 )
 def test_no_total_is_stored_after_a_standstill_that_may_have_cost_the_session(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, tables: list[str]
+    tmp_path: Path, clock: Clock, seconds: float, tables: list[str]
 ) -> None:
-    clock = Clock()
-    monkeypatch.setattr("streams.flush.time", clock)
-    assert asyncio.run(flushed(write_catalogue(tmp_path / "catalogue"), clock, seconds)) == tables
+    async def scene() -> list[str]:
+        found = Scene(write_catalogue(tmp_path / "catalogue"), clock, seconds)
+        await found.fold()
+        return await found.flushed()
+
+    assert asyncio.run(scene()) == tables
+
+
+def test_no_total_is_stored_of_a_partition_that_was_revoked_since_the_flush_was_taken(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> list[str]:
+        found = Scene(write_catalogue(tmp_path / "catalogue"), clock)
+        await found.fold()
+        close = found.aggregator.close
+        monkeypatch.setattr(found.flusher, "_passed", lambda step: close() if step == "rejected" else None)
+        return await found.flushed()
+
+    assert asyncio.run(scene()) == ["observations", "fenced"]
+
+
+def test_who_gives_partitions_up_waits_for_totals_that_are_being_stored_but_not_for_ever(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async def scene() -> None:
+        found = Scene(write_catalogue(tmp_path / "catalogue"), clock)
+        await found.fold()
+        found.inserts.totals_wait_for.clear()
+        flushing = asyncio.ensure_future(found.flushed())
+        assert await asyncio.to_thread(found.inserts.totals_begun.wait, 30)
+        await found.flusher.quiet(0.05)
+        assert "day_totals" not in found.inserts.tables
+        waiting = asyncio.ensure_future(found.flusher.quiet(30))
+        await asyncio.sleep(0)  # it has begun to wait
+        found.inserts.totals_wait_for.set()
+        await waiting
+        assert "day_totals" in found.inserts.tables
+        await flushing
+
+    asyncio.run(scene())
