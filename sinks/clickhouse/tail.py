@@ -118,10 +118,11 @@ def delete_rows(client: Client, behind: Sequence[Behind], *, rules: str) -> None
         places=literals.array(at.place for at in behind), next_offsets=literals.array(at.next_offset for at in behind)
     )
     # Totals first: it is the observations that tell of them.
-    stated = client.query(OTHERS.format(behind=beyond), settings=SETTINGS)
+    stated: dict[str, list[str]] = {}
+    for place, code in client.query(OTHERS.format(behind=beyond), settings=SETTINGS):
+        stated.setdefault(place, []).append(code)
     for at in behind:
-        gone = [code for place, code in stated if place == at.place and code not in at.indicators]
-        if gone:
+        if gone := sorted(set(stated.get(at.place, ())).difference(at.indicators)):
             _delete_gone(client, at, literals.texts(gone))
     otherwise = OTHERWISE.format(behind=beyond, rules=literals.text(rules))
     for table in ("observations", "rejected"):

@@ -101,11 +101,11 @@ class Rows:
                 key = (row["bucket"], row["indicator"], row["area"], row["breakdown"])
                 self.totals[key] = max(self.totals.get(key, row), row, key=lambda r: r["version"])
 
-    def arrow(self, _sql: str, params: Mapping[str, Any]) -> pa.Table:
-        """Give the newest statement below an offset of every cell of some days."""
+    def arrow(self, sql: str, params: Mapping[str, Any], _settings: object) -> pa.Table:
+        """Give the newest statement below an offset of every cell of the days that are named in the statement."""
         newest: dict[tuple[object, ...], dict[str, Any]] = {}
         for row in self.observations:
-            asked = row["bucket"] in params["days"] and row["offset"] < params["below"]
+            asked = f"'{row['bucket']}'" in sql and row["offset"] < params["below"]
             if asked and (not params["indicators"] or row["indicator"] in params["indicators"]):
                 key = (row["indicator"], row["area"], row["breakdown"], row["time_period"])
                 newest[key] = max(newest.get(key, row), row, key=lambda r: r["version"])
