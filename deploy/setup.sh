@@ -88,6 +88,14 @@ need_java() {
     fi
 }
 
+# One client that the tests try is Node's.
+need_node() {
+    if ! command -v npm >/dev/null 2>&1 && { ! can_install || ! install_first "nodejs npm"; }; then
+        fail "Node.js 18 or later with npm is missing (the tests try its Kafka client). Install it (Debian, Ubuntu:" \
+            "apt-get install nodejs npm; Fedora: dnf install nodejs; macOS: brew install node)."
+    fi
+}
+
 # The browser tests drive this machine's own Chromium, never one that a library brings. Named in GRIS_CHROMIUM.
 need_chromium() {
     local name
