@@ -40,6 +40,7 @@ for _name, _wanted in SUPPORTED.items():
 
 # A fetch waits for so much, or so long: a small block costs nearly what a large one does.
 FETCH_BYTES, FETCH_WAIT_MS = 128 << 10, 70
+LACKING = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)  # a right, which no repetition brings
 ROOM_SECONDS = 0.02
 """How long a fetch waits at the most while a partition's queue is full: it would not hear that there is room again."""
 
@@ -114,8 +115,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             coordinator.check_errors()
         except KafkaError as error:
-            lacking = isinstance(error, GroupAuthorizationFailedError | TopicAuthorizationFailedError)
-            if lacking or coordinator._coordination_task.done():  # noqa: SLF001
+            if isinstance(error, LACKING) or coordinator._coordination_task.done():  # noqa: SLF001
                 raise
             log.warning("group_error", what=f"{type(error).__name__}: {error}", remedy="the group is joined anew")
             coordinator.request_rejoin()
@@ -352,10 +352,12 @@ def _out_of_range(error: OffsetOutOfRangeError) -> Fatal:
 
 
 def _refused(error: KafkaError) -> Fatal:
-    return Fatal(
-        f"Kafka does not let this worker read on ({type(error).__name__}: {error}). Give its user the rights to read"
-        " the event topics and the consumer group, and start it again."
+    remedy = (
+        "Give its user the rights to read the event topics and the consumer group, and start it again."
+        if isinstance(error, LACKING)
+        else "Start it again; if it stops here once more, please report it."
     )
+    return Fatal(f"Kafka does not let this worker read on ({type(error).__name__}: {error}). {remedy}")
 
 
 def _corrupt(error: CorruptRecordException) -> Fatal:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import faust
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from confluent_kafka import Producer
 from faust.types import TP
 
@@ -41,6 +41,8 @@ class Reading:
     blocks: list[Fetched] = dataclasses.field(default_factory=list)
     assigned: int = 0
     """How often it was assigned."""
+    fatals: list[Fatal] = dataclasses.field(default_factory=list)
+    """Why it stopped."""
 
     @property
     def consumer(self) -> Consumer:
@@ -91,7 +93,9 @@ async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterat
         """Nothing is held."""
 
     async def fail(fatal: Fatal) -> None:
-        raise fatal
+        """Do nothing more, as the worker's own does."""
+        found.fatals.append(fatal)
+        await asyncio.Event().wait()
 
     app.transport = Transport(app.conf.broker_consumer, app, app.loop)
     app.transport.hooks = Hooks(assigned, revoked, fail)
@@ -105,6 +109,7 @@ async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterat
     try:
         await until(lambda: found.assigned > 0, "an assignment")
         yield found
+        assert found.fatals == []
     finally:
         await app.stop()
 
@@ -179,24 +184,42 @@ def test_an_error_that_halts_the_group_s_coordination_is_followed_by_joining_ane
             if opened:
                 await found.open(0)
             publish(kafka, topic)
-            thread = cast("ConsumerThread", found.consumer._thread)
-            coordinator = thread._ensure_consumer()._coordinator
-
-            async def fail() -> None:
-                coordinator._heartbeat_task.cancel()
-                coordinator._heartbeat_task = asyncio.ensure_future(failing())
-                coordinator.request_rejoin()  # it looks at its tasks when it wakes
-
-            async def failing() -> None:
-                raise KafkaError("a code that nobody knows")
-
             before = found.assigned
-            await thread.call_thread(fail)
+            await fail_heartbeats(found.consumer, KafkaError("a code that nobody knows"))
             await until(lambda: found.assigned > before, "another assignment")
             opening = await found.open(0)
             await until(lambda: len(found.offsets(opening)) == RECORDS, "the records")
 
     asyncio.run(scene())
+
+
+def test_a_right_that_is_lacking_is_told_with_the_remedy(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "forbidden") as found:
+            await found.open(0)
+            await fail_heartbeats(found.consumer, GroupAuthorizationFailedError("gris"))
+            await until(lambda: bool(found.fatals), "a fault")
+            fatal = found.fatals.pop()
+            assert "GroupAuthorizationFailedError" in str(fatal)
+            assert "rights to read" in str(fatal)
+
+    asyncio.run(scene())
+
+
+async def fail_heartbeats(consumer: Consumer, error: KafkaError) -> None:
+    """Let the consumer's heartbeats end with an error, as when the broker answers with it."""
+    thread = cast("ConsumerThread", consumer._thread)
+    coordinator = thread._ensure_consumer()._coordinator
+
+    async def failing() -> None:
+        raise error
+
+    async def fail() -> None:
+        coordinator._heartbeat_task.cancel()
+        coordinator._heartbeat_task = asyncio.ensure_future(failing())
+        coordinator.request_rejoin()  # it looks at its tasks when it wakes
+
+    await thread.call_thread(fail)
 
 
 async def fetch(consumer: Consumer) -> list[tuple[TP, Any]]:
