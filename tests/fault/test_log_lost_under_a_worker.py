@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,7 @@ from tests.support.topic_of_its_own import SECONDS, TopicOfItsOwn
 from tests.support.wait import wait_for
 
 NOTICED_WITHIN = 60.0
+TRIES = 5
 # By default a broker looks for what has expired half a minute after its start, and then every five minutes.
 EXPIRY = {"log.initial.task.delay.ms": "500", "log.retention.check.interval.ms": "500"}
 
@@ -45,19 +46,38 @@ class Scene(TopicOfItsOwn):
         self.stack.wait_caught_up(alive=[self.worker])
         self.before = self.state()
 
+    def delete_before(self, offset: int) -> None:
+        """Delete the records before an offset."""
+        partition = TopicPartition(self.topic, 0)
+        self.admin.delete_records([TopicPartition(self.topic, 0, offset)])[partition].result(SECONDS)
+
     def expire(self) -> None:
         """Have the broker expire what is in the log by the topic's retention."""
-        asked = {TopicPartition(self.topic, 0): kafka.OffsetSpec.latest()}
-        (end,) = (found.result(SECONDS).offset for found in self.admin.list_offsets(asked).values())
+        end = self._offset(kafka.OffsetSpec.latest())
         self._retain("1")
-
-        def begins() -> int:
-            asked = {TopicPartition(self.topic, 0): kafka.OffsetSpec.earliest()}
-            (found,) = self.admin.list_offsets(asked).values()
-            return int(found.result(SECONDS).offset)
-
-        wait_for(lambda: begins() == end, "the records to expire", within=SECONDS)
+        wait_for(lambda: self._offset(kafka.OffsetSpec.earliest()) == end, "the records to expire", within=SECONDS)
         self._retain("-1")
+
+    def last_words_on_losing_unread(self, lose: Callable[[int], None]) -> str:
+        """Publish while the worker stands still, ``lose`` records, given the log's end; gives the worker's last words.
+
+        A fetch of the worker's may wait at the broker meanwhile, and bring the records before they are lost: what it
+        brought is stored as ever, and others are lost.
+        """
+        for _ in range(TRIES):
+            self.worker.pause()
+            self.publish(range(6))
+            end = self._offset(kafka.OffsetSpec.latest())
+            lose(end)
+            self.worker.resume()
+            if words := self.last_words(unless_stored=end):
+                return words
+            self.before = self.state()
+        raise AssertionError(f"the worker had read what was to be lost {TRIES} times")
+
+    def _offset(self, which: kafka.OffsetSpec) -> int:
+        (found,) = self.admin.list_offsets({TopicPartition(self.topic, 0): which}).values()
+        return int(found.result(SECONDS).offset)
 
     def _retain(self, milliseconds: str) -> None:
         entry = kafka.ConfigEntry("retention.ms", milliseconds, incremental_operation=kafka.AlterConfigOpType.SET)
@@ -70,16 +90,21 @@ class Scene(TopicOfItsOwn):
         statements = self.stack.query("SELECT offset, value FROM observations FINAL ORDER BY offset")
         return self.stack.ledger(), statements, *rows
 
-    def last_words(self) -> str:
-        """Wait for the worker to stop by itself, with 1; gives its sentence, which /readyz and one line of log say."""
+    def last_words(self, *, unless_stored: int | None = None) -> str:
+        """Wait for the worker to stop by itself, with 1; gives its sentence, which /readyz and one line of log say.
+
+        With ``unless_stored`` it gives nothing once so many records are stored and the worker runs.
+        """
         said: set[str] = set()
 
         def ended() -> bool:
             with contextlib.suppress(httpx.TransportError):
                 said.add(httpx.get(f"{self.stack.metrics['worker-1']}/readyz", timeout=5).text.strip())
-            return not self.worker.alive()
+            return not self.worker.alive() or self.stack.stored() == unless_stored
 
         wait_for(ended, "the worker to stop by itself", within=NOTICED_WITHIN)
+        if self.worker.alive() and self.stack.stored() == unless_stored:
+            return ""
         assert self.worker.ended(1) == 1, self.worker.tail()
         lines = self.worker.log.read_text().splitlines()
         (sentence,) = [json.loads(line)["reason"] for line in lines if '"stopping"' in line]
@@ -96,23 +121,14 @@ def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[S
 
 
 def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> None:
-    scene.worker.pause()
-    scene.publish(range(6))
-    place = TopicPartition(scene.topic, 0, 7)
-    scene.admin.delete_records([place])[TopicPartition(scene.topic, 0)].result(SECONDS)
-    scene.worker.resume()
-    sentence = scene.last_words()
+    sentence = scene.last_words_on_losing_unread(lambda end: scene.delete_before(end - 2))
     assert scene.topic in sentence
     assert "begins after the ledger's next offset" in sentence or "does not hold the offset" in sentence
     assert scene.state() == scene.before
 
 
 def test_records_that_expire_before_they_were_read_stop_the_worker(scene: Scene) -> None:
-    scene.worker.pause()
-    scene.publish(range(6))
-    scene.expire()
-    scene.worker.resume()
-    sentence = scene.last_words()
+    sentence = scene.last_words_on_losing_unread(lambda _: scene.expire())
     assert scene.topic in sentence
     assert "begins after the ledger's next offset" in sentence or "does not hold the offset" in sentence
     assert scene.state() == scene.before
@@ -138,7 +154,7 @@ def test_records_that_expire_after_they_were_read_stop_nothing(scene: Scene) -> 
 
 
 def test_records_deleted_after_they_were_read_stop_nothing(scene: Scene) -> None:
-    scene.admin.delete_records([TopicPartition(scene.topic, 0, 3)])[TopicPartition(scene.topic, 0)].result(SECONDS)
+    scene.delete_before(3)
     scene.publish(range(2))
     scene.stack.wait_caught_up(alive=[scene.worker])
     assert scene.worker.stop() == 0

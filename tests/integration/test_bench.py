@@ -30,10 +30,12 @@ SECONDS = 240
 
 def bench(tmp_path: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
     """Run `gris bench` to its end, rightly, and see that it leaves nothing; answer its table and its file."""
-    file, temporary = tmp_path / "bench.json", tmp_path / "temporary"
+    file, temporary, here = tmp_path / "bench.json", tmp_path / "temporary", tmp_path / "here"
     temporary.mkdir()
+    here.mkdir()
     ran = subprocess.run(
         [sys.executable, "-m", "deploy.cli", "bench", *arguments, "--json", str(file)],
+        cwd=here,
         env=os.environ | {"TMPDIR": str(temporary)},
         check=False,
         capture_output=True,
@@ -42,7 +44,7 @@ def bench(tmp_path: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "WRONG" not in ran.stdout
-    assert list(temporary.iterdir()) == []
+    assert [*temporary.iterdir(), *here.iterdir()] == []
     said = json.loads(file.read_text(encoding="utf-8"))
     assert (said["right"], said["wrong"]) == (True, [])
     return ran.stdout, said

@@ -25,6 +25,7 @@ def main() -> None:
         f"gris-bench-stock-{os.getpid()}",
         broker=[f"kafka://{job.kafka}"],
         store="memory://",
+        datadir=answers.parent / "faust",  # else a folder in the one it is started from
         web_enabled=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
