@@ -10,17 +10,28 @@ LOWEST, EPHEMERAL = 12_000, 32_768  # where Linux begins to number outgoing conn
 LISTENING = 1.0  # seconds for a connection
 LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
+_claims: list[socket.socket] = []
 
-def free_port(lowest: int = LOWEST, highest: int = EPHEMERAL) -> int:
-    """Answer a port from ``lowest`` up to ``highest`` (exclusive) that nobody listens on at this moment.
 
-    None of those that the system gives to outgoing connections: one of these would be gone again in no time.
+def free_port() -> int:
+    """Answer a port that nobody uses or has been given by this.
+
+    None of those that the system gives to outgoing connections: one of these would be gone again in no time. It stays
+    bound, without listening, while this process lives: a server that sets SO_REUSEADDR, as ours, Java's and Python's
+    do, may listen on it, also once more after it was killed, and whoever looks for a free port meanwhile finds another.
     """
     while True:
-        port = lowest + secrets.randbelow(highest - lowest)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((LOOPBACK, port))
-            return port
+        port = LOWEST + secrets.randbelow(EPHEMERAL - LOWEST)
+        claim = socket.socket()
+        try:
+            claim.bind((LOOPBACK, port))
+        except OSError:
+            claim.close()
+            continue
+        # Only now: else two who claim the same port would both be let.
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _claims.append(claim)
+        return port
 
 
 def is_taken(port: int, host: str = LOOPBACK) -> bool:

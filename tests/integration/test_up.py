@@ -14,8 +14,6 @@ from deploy.local.ports import free_port, is_taken
 from deploy.local.process import identity, poll
 from deploy.topics import reachable
 
-# Chosen long before they are taken: none that another process of the tests, or another of ours, would choose meanwhile.
-KAFKA, CLICKHOUSE, METRICS, FEED, ELSEWHERE = ((lowest, lowest + 400) for lowest in range(10_000, 12_000, 400))
 DEADLINE = 400  # a start has deadlines of its own, and says which part was late
 
 
@@ -24,10 +22,10 @@ def environment(tmp_path: Path) -> Iterator[Mapping[str, str]]:
     """Give an environment of free ports and a folder of its own; leave nothing running."""
     chosen = {
         "GRIS_DATA": str(tmp_path / "data"),
-        "GRIS_KAFKA": f"127.0.0.1:{free_port(*KAFKA)}",
-        "GRIS_CLICKHOUSE": f"http://127.0.0.1:{free_port(*CLICKHOUSE)}/gris",
-        "GRIS_METRICS_PORT": str(free_port(*METRICS)),
-        "GRIS_FEED_PORT": str(free_port(*FEED)),
+        "GRIS_KAFKA": f"127.0.0.1:{free_port()}",
+        "GRIS_CLICKHOUSE": f"http://127.0.0.1:{free_port()}/gris",
+        "GRIS_METRICS_PORT": str(free_port()),
+        "GRIS_FEED_PORT": str(free_port()),
     }
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GRIS_")} | chosen
     yield environment
@@ -53,10 +51,12 @@ def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str
     bare = gris(environment, "up", "--bare")
     assert bare.returncode == 0, bare.stderr
     assert "Kafka started" in bare.stdout
-    assert reachable(environment["GRIS_KAFKA"])
-    assert states(environment) == {"kafka": "ready", "clickhouse": "ready", "worker": "stopped", "feed": "stopped"}
+    # Asked more than once, here and below: what does not answer within a second or two is not ready to `status`.
+    assert poll(lambda: reachable(environment["GRIS_KAFKA"]), 30)
+    bare_states = {"kafka": "ready", "clickhouse": "ready", "worker": "stopped", "feed": "stopped"}
+    assert poll(lambda: states(environment) == bare_states, 30), states(environment)
 
-    elsewhere = gris({**environment, "GRIS_KAFKA": f"127.0.0.1:{free_port(*ELSEWHERE)}"}, "up", "--bare")
+    elsewhere = gris({**environment, "GRIS_KAFKA": f"127.0.0.1:{free_port()}"}, "up", "--bare")
     assert elsewhere.returncode == 1
     assert "already runs" in elsewhere.stderr
     assert "./deploy/down" in elsewhere.stderr
@@ -66,8 +66,8 @@ def test_bare_then_the_rest_then_a_crash_then_down(environment: Mapping[str, str
     assert "Kafka was running already." in rest.stdout
     assert "Topics: all there." in rest.stdout
     assert f"http://127.0.0.1:{environment['GRIS_FEED_PORT']}/" in rest.stdout
+    assert poll(lambda: set(states(environment).values()) == {"ready"}, 30), states(environment)
     before = services(environment)
-    assert {state for state, _ in before.values()} == {"ready"}
 
     # A crash of the machine leaves every pid file behind.
     for _, pid in before.values():
