@@ -137,7 +137,6 @@ def _fan_out(bench: Bench, feed: Feed, clients: int) -> FanOut:
         settings = PublisherSettings(kafka=bench.settings.kafka, schema_id=1)
         with Publisher(settings) as publisher:
             for turn in range(TURNS):
-                time.sleep(PAUSE)
                 code = code_of(0, 0)
                 event = {
                     "submission": f"FAN-{clients}-{turn}",
@@ -152,16 +151,17 @@ def _fan_out(bench: Bench, feed: Feed, clients: int) -> FanOut:
                 receipt = publisher.publish([Message(TOPICS[0], code.encode(), encode_event(event), turn)])
                 if receipt.failures:
                     raise receipt.failures[0].error
-        time.sleep(PAUSE)
+                time.sleep(PAUSE)  # not asked meanwhile: the answer would cost them time
+                listeners.wait_everybody(sent[-1])
     finally:
         heard = listeners.stop()
-    # By turn: when each client heard the first line after it.
-    turns: list[list[float]] = [[] for _ in sent]
-    for at, _, _ in heard["ids"]:
+    # By turn: when each client heard the first line after it; a line may be said again.
+    turns: list[dict[object, float]] = [{} for _ in sent]
+    for at, client, _ in heard["ids"]:
         turn = sum(began <= float(at) for began in sent) - 1  # type: ignore[arg-type]
         if turn >= 0:
-            turns[turn].append(float(at) - sent[turn])  # type: ignore[arg-type]
-    whole = [times for times in turns if times]
+            turns[turn].setdefault(client, float(at) - sent[turn])  # type: ignore[arg-type]
+    whole = [times.values() for times in turns if times]
     if not whole:
         raise Fatal("No client of the stream heard of any event.")
     return FanOut(

@@ -12,13 +12,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deploy.benchmark.catalogue import code_of
 from deploy.benchmark.probe import Told, told, usage
-from deploy.benchmark.stack import Bench, Feed
+from deploy.benchmark.stack import Bench, Feed, Worker
 from deploy.benchmark.steady import Job, halves
 from deploy.benchmark.verdict import differences
 from deploy.benchmark.workload import TOPICS, Workload
@@ -30,6 +31,7 @@ LOOK_EVERY = 0.05  # seconds; every 20 ms took a tenth of a core from what is me
 AHEAD = 3.0  # seconds a publisher gets to start
 A_PUBLISHER = 12_000  # events a second that one is asked for at most
 STANDSTILL = 60.0
+HEARD_WITHIN = 20.0  # of a single event, on the slowest machine
 STORED = "SELECT toString(topic), sum(next_offset) FROM ledger FINAL GROUP BY topic"
 LAST = "SELECT toString(indicator), toString(bucket), max(version) FROM day_totals GROUP BY indicator, bucket"
 PERCENTS = (50, 90, 99)
@@ -113,6 +115,7 @@ class Listeners:
     """A process with clients of the feed's stream."""
 
     def __init__(self, bench: Bench, feed: Feed, clients: int, *, every: bool = False) -> None:
+        self.clients = clients
         self._answers = bench.settings.data / f"listeners-{clients}-{time.monotonic_ns()}"
         self._service = Service("listeners", bench.settings.data)
         self._service.log_file.unlink(missing_ok=True)
@@ -127,20 +130,29 @@ class Listeners:
         """Return once the first client has heard of each line, by indicator and bucket, this version or a later one."""
 
         def heard() -> bool:
-            self._answers.unlink(missing_ok=True)
-            pid = self._service.pid()
-            if pid is None:
-                raise Fatal(f"The clients of the stream ended; their log ends with:\n{self._service.log_tail()}")
-            os.kill(pid, signal.SIGUSR1)
-            if not poll(self._answers.exists, STANDSTILL):
-                return False
             newest: dict[tuple[str, str], int] = {}
-            for _, _, indicator, bucket, version in json.loads(self._answers.read_text())["heard"]:
+            for _, _, indicator, bucket, version in self._so_far()["heard"]:
                 newest[indicator, bucket] = max(version, newest.get((indicator, bucket), 0))
             return all(newest.get(line, 0) >= version for line, version in last.items())
 
         if not poll(heard, STANDSTILL):
             raise Fatal(f"The last lines do not reach the clients; their log ends with:\n{self._service.log_tail()}")
+
+    def wait_everybody(self, since: float) -> None:
+        """Return once every client has been told an id after this time, or when they have had time enough for it."""
+        everybody = set(range(self.clients))
+        poll(lambda: {client for at, client, _ in self._so_far()["ids"] if at >= since} == everybody, HEARD_WITHIN, 0.5)
+
+    def _so_far(self) -> dict[str, list[Any]]:
+        self._answers.unlink(missing_ok=True)
+        pid = self._service.pid()
+        if pid is None:
+            raise Fatal(f"The clients of the stream ended; their log ends with:\n{self._service.log_tail()}")
+        os.kill(pid, signal.SIGUSR1)
+        if not poll(self._answers.exists, STANDSTILL):
+            raise Fatal(f"The clients of the stream do not answer; their log ends with:\n{self._service.log_tail()}")
+        heard: dict[str, list[Any]] = json.loads(self._answers.read_text())
+        return heard
 
     def stop(self) -> dict[str, list[list[object]]]:
         """End it and answer what it heard."""
@@ -229,7 +241,7 @@ def _phase(bench: Bench, feed: Feed, workload: Workload, phases: Sequence[int], 
     took = time.monotonic() - began
     after = _spent(pids)
     cpu = {name: round((after[name] - before[name]) / took, 3) for name in pids}
-    flush_ms = _flush_ms(flushed, told([bench.workers[0].metrics()]))
+    flush_ms = _flush_ms(flushed, _flushed_since(flushed, bench.workers[0]))
     for service, answer in zip(services, answers, strict=True):
         poll(lambda service=service: service.pid() is None, STANDSTILL)  # type: ignore[misc]
         if not answer.exists():
@@ -244,11 +256,17 @@ def _spent(pids: dict[str, int]) -> dict[str, float]:
     return {name: 0.0 if one is None else one.cpu_seconds for name, one in used.items()}
 
 
+def _flushed_since(before: Told, worker: Worker) -> Told:
+    """Give what a worker tells of itself once it tells of a flush more: that is after its last row can be seen."""
+    after = poll(lambda: now if (now := told([worker.metrics()])).flushes > before.flushes else None, STANDSTILL)
+    if after is None:
+        raise worker.failure("stored events and tells of no flush")
+    return after
+
+
 def _flush_ms(before: Told, after: Told) -> dict[str, float]:
     """Give what a flush took between two looks, and each of its stages."""
     flushes = after.flushes - before.flushes
-    if not flushes:
-        return {}
     taken = {stage: after.stages[stage][0] - before.stages.get(stage, (0.0, 0))[0] for stage in after.stages}
     stages = {stage: taken[stage] for stage in FLUSHING if stage in taken}
     whole = {"flush": after.flush_seconds - before.flush_seconds}

@@ -30,25 +30,28 @@ GROUP_WAITS = {"group.initial.rebalance.delay.ms": "3000"}
 
 
 class Worker:
-    """One `gris worker` process, started at ``started`` (seconds since 1970)."""
+    """One `gris worker` process, started by ``start`` at ``started`` (seconds since 1970)."""
 
     def __init__(self, name: str, settings: LocalSettings, environment: Mapping[str, str]) -> None:
         port = free_port()
         self.url = f"http://{LOOPBACK}:{port}"
         self.service = Service(name, settings.data)
+        self.started, self.pid = 0.0, 0
+        self._environment = {
+            "GRIS_KAFKA": settings.kafka,
+            "GRIS_CLICKHOUSE": settings.clickhouse,
+            "GRIS_CATALOGUE": str(settings.catalogue),
+            "GRIS_REGISTRY": "",
+            "GRIS_WORKER_ID": name,
+            "GRIS_METRICS_PORT": str(port),
+            **environment,
+        }
+
+    def start(self) -> None:
+        """Start the process."""
         self.started = time.time()
-        self.pid = self.service.start(
-            [sys.executable, "-P", "-m", "deploy.cli", "worker"],
-            environment={
-                "GRIS_KAFKA": settings.kafka,
-                "GRIS_CLICKHOUSE": settings.clickhouse,
-                "GRIS_CATALOGUE": str(settings.catalogue),
-                "GRIS_REGISTRY": "",
-                "GRIS_WORKER_ID": name,
-                "GRIS_METRICS_PORT": str(port),
-                **environment,
-            },
-        )
+        command = [sys.executable, "-P", "-m", "deploy.cli", "worker"]
+        self.pid = self.service.start(command, environment=self._environment)
 
     def wait_ready(self) -> Usage | None:
         """Return when it has opened its partitions, with what it had used up by then."""
@@ -67,9 +70,14 @@ class Worker:
         return before
 
     def metrics(self) -> str:
-        """Answer what /metrics says."""
-        body = fetch(f"{self.url}/metrics")
-        if body is None:
+        """Answer what /metrics says; a worker that has much to do may take a while."""
+
+        def asked() -> bytes | None:
+            if (body := fetch(f"{self.url}/metrics")) is None and self.service.pid() is None:
+                raise self.failure("died")
+            return body
+
+        if (body := poll(asked, READY_SECONDS)) is None:
             raise self.failure("does not answer")
         return body.decode()
 
@@ -109,7 +117,10 @@ class Bench:
 
     def start_workers(self, count: int, environment: Mapping[str, str] | None = None) -> None:
         """Start ``count`` workers at once, with further settings from ``environment``."""
-        self.workers += [Worker(f"worker-{number}", self.settings, environment or {}) for number in range(1, count + 1)]
+        for number in range(1, count + 1):
+            # Known before it runs: whoever ends this with Ctrl-C has it stopped too.
+            self.workers.append(Worker(f"worker-{number}", self.settings, environment or {}))
+            self.workers[-1].start()
 
     def stop_workers(self) -> None:
         """Stop every worker, in order."""

@@ -6,15 +6,16 @@ Everything is published before the workers start, so that nothing waits for a pu
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from deploy import topics
 from deploy.benchmark.announced import Ends, announced_differences
-from deploy.benchmark.probe import Usage, lags, told, usage
+from deploy.benchmark.probe import Told, Usage, lags, told, usage
 from deploy.benchmark.stack import Bench, Worker
 from deploy.benchmark.verdict import differences
 from deploy.benchmark.workload import TOPICS, Workload
+from deploy.local.process import poll
 from schemas.errors import Fatal
 
 LOOK_EVERY = 0.1  # seconds between two looks at how far it is
@@ -110,7 +111,7 @@ def measured(bench: Bench, events: int, workers: int, tell: Tell, *, inserts: bo
     watch = _Ledger(bench) if inserts else _Metrics(bench, events)
     spent = _watch(bench, watch, events, tell)
     used = [usage(worker.pid) for worker in bench.workers]
-    seen = told(worker.metrics() for worker in bench.workers)
+    seen = _told(bench.workers)
     first, last = watch.first, watch.last or seen.last_flush
     if seen.first_block is None or last is None:
         raise bench.workers[0].failure("stored events and tells of no block")
@@ -193,6 +194,14 @@ def _watch(bench: Bench, watch: _Watch, events: int, tell: Tell) -> list[tuple[i
         if stored < events:
             time.sleep(LOOK_EVERY)
     return spent
+
+
+def _told(workers: Sequence[Worker]) -> Told:
+    """Give what workers tell of themselves: a flush is told of after its last row can be seen."""
+    seen = poll(lambda: found if (found := told(worker.metrics() for worker in workers)).flushes else None, STANDSTILL)
+    if seen is None:
+        raise workers[0].failure("stored events and tells of no flush")
+    return seen
 
 
 def _alive(worker: Worker) -> None:

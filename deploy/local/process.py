@@ -63,14 +63,15 @@ class Service:
 
     def pid(self) -> int | None:
         """Answer the pid of the running process, or None. A stale file counts as not running."""
-        ended = self._child is not None and self._child.poll() is not None  # also reaps it
+        if self._child is not None and self._child.poll() is None:  # which also reaps it
+            return self._child.pid
         try:
             noted = json.loads(self.pid_file.read_text())
             pid, began = int(noted["pid"]), str(noted["began"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         if self._child is not None and self._child.pid == pid:
-            return None if ended else pid
+            return None
         return pid if identity(pid) == began else None
 
     def exit_code(self) -> int | None:
