@@ -27,6 +27,7 @@ JAVA_NEEDED = 17
 LAY_SECONDS = 600
 FORMAT_SECONDS = 180
 READY_SECONDS = 180
+ARCHIVED_WITHIN = 180.0  # it is written at the end; one that is cut off would be taken for a Java that makes none
 BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Flags of a JVM that lives for minutes at most: it has no time to optimise, and a start costs half."""
 
@@ -196,7 +197,7 @@ def _archive_classes(archive: Path) -> None:
         try:
             broker.start()
         finally:
-            broker.stop()
+            broker.stop(ARCHIVED_WITHIN)
         staged.touch()
         staged.replace(archive)
 
