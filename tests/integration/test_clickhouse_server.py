@@ -291,7 +291,7 @@ def test_the_ordinary_driver_works(clickhouse_url: str, numbers: str, compress: 
 
 
 def test_a_long_insert_does_not_hold_up_reads(clickhouse_url: str, numbers: str) -> None:
-    sql = "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(60)"
+    sql = "INSERT INTO t SELECT number, sleepEachRow(0.1) FROM numbers(600)"
     limits = {"max_block_size": 1, "function_sleep_max_microseconds_per_block": 10**8}
     running = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO t SELECT%'"
     inserting = threading.Thread(target=ask, args=(clickhouse_url, sql), kwargs={"database": numbers, **limits})
@@ -300,6 +300,7 @@ def test_a_long_insert_does_not_hold_up_reads(clickhouse_url: str, numbers: str)
     wait_for(lambda: ask(clickhouse_url, running).body == b"1\n", "the insert to run")
     assert ask(clickhouse_url, "SELECT 1").body == b"1\n"
     assert inserting.is_alive(), "the insert must still run, or the test proves nothing"
+    ask(clickhouse_url, "KILL QUERY WHERE query LIKE 'INSERT INTO t SELECT%'")
     inserting.join(60)
     assert not inserting.is_alive(), "the insert does not end"
 

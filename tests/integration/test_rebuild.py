@@ -68,8 +68,8 @@ def command(stack: Stack, sql: str) -> None:
 
 
 def fingerprint(stack: Stack) -> list[list[Any]]:
-    """Sum up all rows of all tables of the database in use, and how far gris.daily and gris.rejected go."""
-    sums = [stack.query(f"SELECT count(), sum(cityHash64(*)) FROM {table}") for table in TABLES]
+    """Sum up all rows of all tables of the database in use, whatever it merges, and how far gris.daily goes."""
+    sums = [stack.query(f"SELECT count(), sum(cityHash64(*)) FROM {table} FINAL") for table in TABLES]
     lines = daily_topic.read(stack.bootstrap)
     return [*sums, [max(message.offset for messages in lines.values() for message in messages)]]
 

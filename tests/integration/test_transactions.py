@@ -56,6 +56,7 @@ def test_aborted_records_are_not_events_and_their_offsets_are_skipped(stack: Sta
         agency.produce(TOPIC, value, KEY)
     agency.flush(30)
     agency.abort_transaction(30)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == 8, "the marker, which the broker writes after it has answered")
     place = send(stack.bootstrap, [of_event(event("G01.001", "12", DAY, 5))])
     assert place == [(0, 8)], "three events, a marker, three aborted, a marker, one more"
 
@@ -149,11 +150,13 @@ def test_what_a_worker_has_not_read_is_counted(
     assert worker.stop() == 0
     before = stack.ledger()[TOPIC, 0][0]
     assert committed(stack) == before, "lag tools see where it stopped"
+    begins = stack.ends()[TOPIC, 0]
     agency = Producer({"bootstrap.servers": stack.bootstrap, "transactional.id": "agency"})
     agency.init_transactions(30)
     agency.begin_transaction()
     agency.produce(TOPIC, said("14", 1), KEY)
     agency.commit_transaction(30)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == begins + 2, "the marker")
     (_, end), *_ = send(stack.bootstrap, [of_event(event("G01.001", "15", DAY, 2))])
     agency.begin_transaction()
     agency.produce(TOPIC, said("14", 3), KEY)
@@ -171,7 +174,12 @@ def committed(stack: Stack) -> int:
     return int(found.offset)
 
 
-def not_stored(stack: Stack) -> int | None:
-    """Ask `gris status`, which exits with 1: the worker here is not one of `gris up`."""
-    found: int | None = json.loads(stack.run("status", "--json", code=1))["events_not_stored"]
-    return found
+def not_stored(stack: Stack) -> int:
+    """Ask `gris status`, which exits with 1: the worker here is not one of `gris up`; again where it does not know."""
+
+    def asked() -> tuple[int, ...]:
+        found: int | None = json.loads(stack.run("status", "--json", code=1))["events_not_stored"]
+        return () if found is None else (found,)
+
+    (known,) = wait_for(asked, "broker and database to answer `gris status` in time")
+    return known
