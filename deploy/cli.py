@@ -46,7 +46,7 @@ class Program(click.Group):
         if cmd_name not in COMMANDS:
             return None
         if cmd_name in SERVICES:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGINT, signal.SIGTERM):  # whoever sees that SIGTERM is heeded may send either
                 signal.signal(number, _leave)
         module, function, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(module), function)

@@ -23,6 +23,7 @@ from streams.broker import Identity
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import held_by
+from streams.settings import WorkerSettings
 from streams.threads import Threads
 from streams.waiting import Start
 
@@ -30,7 +31,11 @@ ASKING_ENDS = "asking Kafka for the ends of the logs"
 WATCH_SECONDS = 5.0
 SHARING = "sharing the partitions"
 RESTLESS, RESTLESS_SECONDS = 8, 30.0
-"""So many assignments in so short a time: not workers that come and go, but two that take one place from each other."""
+"""So many assignments in so short a time: not workers that come and go, but two that take one place from each other.
+
+Each learns by a heartbeat that its place is taken, so a long session is given more time: up to two heartbeats each.
+"""
+RESTLESS_SESSIONS, RESTED_SESSIONS = 3, 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +45,7 @@ class Opener:
 
     def __init__(
         self,
+        settings: WorkerSettings,
         catalogue: Catalogue,
         topics: Mapping[str, Identity],
         identify: Callable[[], Mapping[str, Identity]],
@@ -67,6 +73,8 @@ class Opener:
         self._known = False
         self._assigned: deque[float] = deque(maxlen=RESTLESS)
         """When partitions were assigned (monotonic seconds)."""
+        self._restless_seconds = max(RESTLESS_SECONDS, RESTLESS_SESSIONS * settings.session_seconds)
+        self._rested_seconds = RESTED_SESSIONS * settings.session_seconds
 
     def assigned(self, consumer: Consumer, tps: frozenset[TP]) -> None:
         """Open partitions anew: everything known of a former assignment is forgotten."""
@@ -77,13 +85,18 @@ class Opener:
 
     def _note_assignment(self) -> None:
         self._assigned.append(time.monotonic())
-        if len(self._assigned) == RESTLESS and self._assigned[-1] - self._assigned[0] < RESTLESS_SECONDS:
+        if len(self._assigned) == RESTLESS and self._assigned[-1] - self._assigned[0] < self._restless_seconds:
             self._health.tell(
                 SHARING,
-                f"they were assigned {RESTLESS} times within {RESTLESS_SECONDS:.0f} s: another worker may run under the"
-                " same name",
+                f"they were assigned {RESTLESS} times within {self._restless_seconds:.0f} s: another worker may run"
+                " under the same name",
                 "give each worker a GRIS_WORKER_ID of its own",
             )
+
+    def _note_rest(self) -> None:
+        """Tell that nobody takes the place any more, once it was kept for longer than it would be left."""
+        if time.monotonic() - self._assigned[-1] > self._rested_seconds:
+            self._health.over(SHARING)
 
     def stop(self) -> None:
         """Open nothing more."""
@@ -136,7 +149,7 @@ class Opener:
         while tps:
             await self._check_topics()
             await asyncio.sleep(WATCH_SECONDS)
-            self._health.over(SHARING)
+            self._note_rest()
             # First of him who tries until he is answered: the other opens a connection each time it is asked.
             _, ends = await self._health.persist(ASKING_ENDS, lambda: consumer.ends(tps))
             self._aggregator.note_ends(ends)

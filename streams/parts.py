@@ -96,6 +96,7 @@ def compose(settings: WorkerSettings) -> Parts:
         aggregator,
         Flusher(settings, aggregator, client, announcer, storing, threads, health, metrics),
         Opener(
+            settings,
             catalogue,
             topics,
             lambda: identities(settings.kafka, names),

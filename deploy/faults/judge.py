@@ -14,9 +14,9 @@ from deploy.benchmark.expected import Expected
 from deploy.benchmark.stack import Bench
 from deploy.benchmark.verdict import differences
 from deploy.benchmark.workload import TOPICS
-from deploy.faults.rig import Rig, peak_memory, resident_memory
+from deploy.faults.rig import Rig, Worker, peak_memory, resident_memory
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Service
+from deploy.local.process import Service, poll
 from deploy.local.settings import LocalSettings
 from deploy.local.stack import fetch
 from sinks.feed.line import Line, from_message, from_rows, text_of
@@ -150,15 +150,27 @@ def _stream(rig: Rig, last: int) -> Iterator[tuple[int, str]]:
 def _workers(rig: Rig) -> Iterator[str]:
     """Look at every worker: alive, ready, nothing behind, nothing unaccounted for, memory within its bounds."""
     yield from rig.dead()
-    for worker in rig.workers:
-        if not worker.ready():
-            yield f"{worker.name} is not ready, though nothing is in its way any more: it says {worker.ask('/readyz')}"
-        for metric in ("gris_lag_events", "gris_lag_seconds", "gris_conservation_difference"):
-            if any(worker.metric(metric)):
-                yield f"{worker.name} says {metric} {worker.metric(metric)}"
-        for kind, used in (("has", resident_memory(worker)), ("had", peak_memory(worker))):
-            if used > MOST_RESIDENT:
-                yield f"{worker.name} {kind} {used >> 20} MiB resident, {MOST_RESIDENT >> 20} are allowed"
+    running = [worker for worker in rig.workers if worker.service.pid() is not None]
+
+    def told() -> int:
+        return sum(len(worker.metric("gris_lag_events")) for worker in running)
+
+    # Each is told of some seconds after it was opened.
+    if not poll(lambda: told() == len(TOPICS), READY_SECONDS):
+        yield f"the workers say of {told()} partitions whether they lag, there are {len(TOPICS)}"
+    for worker in running:
+        yield from _worker(worker)
+
+
+def _worker(worker: Worker) -> Iterator[str]:
+    if not poll(worker.ready, READY_SECONDS):
+        yield f"{worker.name} is not ready, though nothing is in its way any more: it says {worker.ask('/readyz')}"
+    for metric in ("gris_lag_events", "gris_lag_seconds", "gris_conservation_difference"):
+        if any(said := worker.metric(metric, READY_SECONDS)):
+            yield f"{worker.name} says {metric} {said}"
+    for kind, used in (("has", resident_memory(worker)), ("had", peak_memory(worker))):
+        if used > MOST_RESIDENT:
+            yield f"{worker.name} {kind} {used >> 20} MiB resident, {MOST_RESIDENT >> 20} are allowed"
 
 
 def _content(line: Line) -> Line:

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.benchmark.workload import Workload
 from deploy.faults.judge import violations
 from deploy.faults.publishing import Publishing
-from deploy.faults.rig import Rig, Worker, peak_memory, running
+from deploy.faults.rig import READY_SECONDS, Rig, Worker, peak_memory, running
 from deploy.faults.run import Tell
 from schemas.errors import Fatal
 
@@ -112,7 +112,7 @@ def _wait(rig: Rig, publishing: Publishing, events: int, what: str) -> None:
 
 
 def _rebalances(worker: Worker) -> float:
-    return sum(worker.metric("gris_rebalances_total"))
+    return sum(worker.metric("gris_rebalances_total", READY_SECONDS))
 
 
 def _lines(worker: Worker) -> int:

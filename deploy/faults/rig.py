@@ -18,7 +18,7 @@ from deploy.faults.proxy import Proxy
 from deploy.local.ask import ask
 from deploy.local.kafka import BRIEF, Broker
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Service
+from deploy.local.process import Service, poll
 from deploy.local.stack import fetch
 from schemas.catalogue import Catalogue, load
 from schemas.errors import Retry
@@ -58,9 +58,9 @@ class Worker:
         answer = self.ask("/readyz")
         return answer is not None and answer[0] == HTTPStatus.OK
 
-    def metric(self, name: str) -> list[float]:
-        """Read every sample of a metric; none when it does not answer."""
-        answer = self.ask("/metrics")
+    def metric(self, name: str, within: float = 0.0) -> list[float]:
+        """Read every sample of a metric; none when it does not answer, and did not when asked again ``within`` s."""
+        answer = poll(lambda: self.ask("/metrics"), within)
         families = text_string_to_metric_families(answer[1] + "\n" if answer else "")
         return [sample.value for family in families for sample in family.samples if sample.name == name]
 
@@ -175,7 +175,7 @@ class Rig:
         self.note(worker)
         worker.service.kill()
 
-    def stop(self, worker: Worker) -> None:
+    def stop(self, worker: Worker, within: float = STOPS_WITHIN) -> None:
         """End a worker in order, by force when it does not end; note when that is not as it must be."""
         self.note(worker)
         began = time.monotonic()
@@ -185,8 +185,8 @@ class Rig:
         code = worker.service.exit_code()
         if code not in (0, -signal.SIGTERM):  # one that is still starting has no handler for it yet
             self.violations.append(f"{worker.name} ended with {code} on SIGTERM:\n{worker.service.log_tail()}")
-        elif took > STOPS_WITHIN:
-            self.violations.append(f"{worker.name} took {took:.1f} s to stop, {STOPS_WITHIN:.0f} s are allowed")
+        elif took > within:
+            self.violations.append(f"{worker.name} took {took:.1f} s to stop, {within:.0f} s are allowed")
 
     def note(self, worker: Worker) -> None:
         """Take down what a worker's own counts say, before they go with it."""

@@ -112,11 +112,15 @@ class FeedServer(uvicorn.Server):
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in order, but soon: a database that hangs would keep a question's thread for minutes."""
-        if not self.should_exit:
-            cut = threading.Timer(STOP_SECONDS, os._exit, (0,))
-            cut.daemon = True
-            cut.start()
+        """Stop in order, but soon: a database that hangs would keep a question's thread for minutes.
+
+        Told again, it goes on stopping: at a SIGINT, uvicorn would leave out what ends the follower and the store.
+        """
+        if self.should_exit:
+            return
+        cut = threading.Timer(STOP_SECONDS, os._exit, (0,))
+        cut.daemon = True
+        cut.start()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:

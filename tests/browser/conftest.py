@@ -99,11 +99,13 @@ def board(tmp_path_factory: pytest.TempPathFactory, yesterday: dt.date) -> Itera
     with running_stack(folder, write_board_catalogue(folder / "catalogue")) as stack:
         worker = stack.worker(ready=False)
         board = Board(stack)
-        board.start()
-        board.publish(*figures(yesterday.isoformat()), *wide_figures(stack.catalogue, yesterday))
-        stack.wait_caught_up(alive=[worker])
-        yield board
-        board.stop()
+        try:
+            board.start()
+            board.publish(*figures(yesterday.isoformat()), *wide_figures(stack.catalogue, yesterday))
+            stack.wait_caught_up(alive=[worker])
+            yield board
+        finally:
+            board.stop()
 
 
 @pytest.fixture(scope="package")

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Board, OpenTab
 from tests.support.pages import HOSTILE, REFERENCE
+from tests.support.wait import wait_for
 
 # Each with words that show that it is the answer that was looked for.
 ANSWERS = {
@@ -81,5 +82,8 @@ def test_a_script_that_is_not_ours_does_not_run_and_would_be_noticed(open_tab: O
     )
 
     assert tab.page.title() != "owned"  # an inserted script would have run at once
-    assert any("policy: script-src" in fault for fault in tab.faults)
+    # The page hears of it in a task of its own, and this process while it asks the page for something.
+    wait_for(
+        lambda: tab.page.title() and any("policy: script-src" in fault for fault in tab.faults), "it to be noticed"
+    )
     tab.faults.clear()

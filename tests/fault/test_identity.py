@@ -1,5 +1,6 @@
 """A log that is not the one the ledger speaks of stops the worker with a sentence; nothing is reset by itself."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse
 class Scene(TopicOfItsOwn):
     """A worker has stored three events of the topic and has stopped."""
 
-    def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
-        super().__init__(folder, broker, engine)
+    def begin(self) -> None:
+        """Bring that about."""
         worker = self.stack.worker()
         self.publish(range(3))
         self.stack.wait_caught_up(alive=[worker])
@@ -49,9 +50,9 @@ class Scene(TopicOfItsOwn):
 
 @pytest.fixture
 def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[Scene]:
-    found = Scene(tmp_path, broker, engine)
-    yield found
-    found.stack.stop()
+    with contextlib.closing(Scene(tmp_path, broker, engine)) as found:
+        found.begin()
+        yield found
 
 
 def test_a_topic_that_was_made_again_is_not_read(scene: Scene) -> None:
@@ -61,7 +62,7 @@ def test_a_topic_that_was_made_again_is_not_read(scene: Scene) -> None:
 
 
 def test_a_partition_added_to_a_topic_in_use_is_not_read(scene: Scene) -> None:
-    scene.admin.create_partitions([kafka.NewPartitions(scene.topic, 2)])[scene.topic].result(SECONDS)
+    scene.add_partition()
     assert "partitions" in scene.last_words()
 
 

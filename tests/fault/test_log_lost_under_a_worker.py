@@ -1,7 +1,10 @@
 """A log that is cut or made again while a worker reads it: the worker stops with a sentence, and resets nothing."""
 
 import contextlib
+import dataclasses
+import datetime as dt
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka import admin as kafka
 
 from deploy.local.kafka import Broker
+from streams.run import TOLD_SECONDS
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.kafka import running_kafka
 from tests.support.sending import Record, of_event, send
@@ -36,11 +40,22 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClickHouse
         yield running
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """What /readyz answered, nothing where it did not; asked and answered in seconds since the epoch."""
+
+    asked: float
+    answered: float
+    text: str
+
+
 class Scene(TopicOfItsOwn):
     """A worker has stored three events of the topic and waits for more."""
 
-    def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
-        super().__init__(folder, broker, engine)
+    def begin(self) -> None:
+        """Bring that about."""
+        # One that stood still for most of its session may store observations, but neither totals nor ledger.
+        self.stack.environment["GRIS_SESSION_SECONDS"] = "60"
         self.worker: Process = self.stack.worker()
         self.publish(range(3))
         self.stack.wait_caught_up(alive=[self.worker])
@@ -84,40 +99,61 @@ class Scene(TopicOfItsOwn):
         topic = kafka.ConfigResource(kafka.ResourceType.TOPIC, self.topic, incremental_configs=[entry])
         self.admin.incremental_alter_configs([topic])[topic].result(SECONDS)
 
+        def told() -> bool:
+            return bool(self.admin.describe_configs([topic])[topic].result(SECONDS)[entry.name].value == milliseconds)
+
+        wait_for(told, "the broker to know of it", within=SECONDS)
+
     def state(self) -> tuple[object, ...]:
-        """Read all that is stored."""
+        """Read all that is stored; of statements, those that the ledger accounts for."""
         rows = (self.stack.query(f"SELECT * FROM {table} FINAL ORDER BY ALL") for table in ("rejected", "day_totals"))
-        statements = self.stack.query("SELECT offset, value FROM observations FINAL ORDER BY offset")
-        return self.stack.ledger(), statements, *rows
+        ledger = self.stack.ledger()
+        statements = self.stack.query(
+            f"SELECT offset, value FROM observations FINAL WHERE offset < {ledger[self.topic, 0][0]} ORDER BY offset"
+        )
+        return ledger, statements, *rows
 
     def last_words(self, *, unless_stored: int | None = None) -> str:
         """Wait for the worker to stop by itself, with 1; gives its sentence, which /readyz and one line of log say.
 
         With ``unless_stored`` it gives nothing once so many records are stored and the worker runs.
         """
-        said: set[str] = set()
+        said: list[Said] = []
+
+        def stored() -> bool:
+            return unless_stored is not None and self.worker.alive() and self.stack.stored() == unless_stored
 
         def ended() -> bool:
-            with contextlib.suppress(httpx.TransportError):
-                said.add(httpx.get(f"{self.stack.metrics['worker-1']}/readyz", timeout=5).text.strip())
-            return not self.worker.alive() or self.stack.stored() == unless_stored
+            said.append(self._asked(client))
+            return not self.worker.alive() or stored()
 
-        wait_for(ended, "the worker to stop by itself", within=NOTICED_WITHIN)
-        if self.worker.alive() and self.stack.stored() == unless_stored:
+        with httpx.Client(timeout=5) as client:
+            wait_for(ended, "the worker to stop by itself", within=NOTICED_WITHIN)
+        if stored():
             return ""
         assert self.worker.ended(1) == 1, self.worker.tail()
         lines = self.worker.log.read_text().splitlines()
-        (sentence,) = [json.loads(line)["reason"] for line in lines if '"stopping"' in line]
-        assert sentence in said
+        (stopping,) = [json.loads(line) for line in lines if '"stopping"' in line]
+        sentence = stopping["reason"]
+        began = dt.datetime.fromisoformat(stopping["timestamp"]).timestamp()
+        # Whoever asks then is told. On a machine that stands still for as long, nobody does.
+        heard = {one.text for one in said if began < one.asked and one.answered < began + TOLD_SECONDS}
+        assert heard <= {sentence}
         assert lines[-1] == f"gris: {sentence}"
         return str(sentence)
+
+    def _asked(self, client: httpx.Client) -> Said:
+        asked, text = time.time(), ""
+        with contextlib.suppress(httpx.TransportError):
+            text = client.get(f"{self.stack.metrics['worker-1']}/readyz").text.strip()
+        return Said(asked, time.time(), text)
 
 
 @pytest.fixture
 def scene(tmp_path: Path, broker: Broker, engine: LocalClickHouse) -> Iterator[Scene]:
-    found = Scene(tmp_path, broker, engine)
-    yield found
-    found.stack.stop()
+    with contextlib.closing(Scene(tmp_path, broker, engine)) as found:
+        found.begin()
+        yield found
 
 
 def test_records_deleted_before_they_were_read_stop_the_worker(scene: Scene) -> None:
@@ -178,7 +214,7 @@ def test_a_topic_that_is_made_again_stops_the_worker_within_seconds(scene: Scene
 
 
 def test_partitions_added_stop_the_worker_before_a_record_of_them_is_judged(scene: Scene) -> None:
-    scene.admin.create_partitions([kafka.NewPartitions(scene.topic, 2)])[scene.topic].result(SECONDS)
+    scene.add_partition()
     one = of_event(scene.hour(7))
     send(scene.stack.bootstrap, [Record(one.topic, one.key, one.value, partition=1)])
     assert "2 partitions, the ledger knows 1" in scene.last_words()

@@ -4,14 +4,14 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.benchmark.workload import Workload
 from deploy.faults.publishing import Publishing
-from deploy.faults.rig import SMALL, STOPS_WITHIN, Rig, Worker, peak_memory, resident_memory, running, send
+from deploy.faults.rig import READY_SECONDS, SMALL, Rig, Worker, peak_memory, resident_memory, running, send
 from tests.support.wait import wait_for
 
 # kafka-python, by which the harness publishes, leaks a socket whenever a broker that is down refuses it.
@@ -22,8 +22,9 @@ AWAY_SECONDS = 20.0
 SAID_WITHIN = 25.0
 RECOVERED_WITHIN = 120.0
 MEMORY_GROWTH = 150 << 20  # bytes; what a worker may take in before it stops taking in more
-# A worker that cannot store cuts itself off 1.8 s later than this; by default 0.2 s are left of what it may take.
-SETTINGS = {**SMALL, "GRIS_STOP_SECONDS": "6"}
+ENDS_WITHIN = 20.0  # only a hang takes longer, on any machine; that it cuts itself off sooner, test_finish.py adds up
+# Not the least that a broker allows: a machine that stands still for as long would have the partitions assigned anew.
+SETTINGS = {**SMALL, "GRIS_SESSION_SECONDS": "15"}
 MOST_OBSTACLES = 6  # lines of log: one for each thing that cannot be done, not one for each attempt
 
 
@@ -59,6 +60,12 @@ def says(worker: Worker, word: str) -> str | None:
     return answer[1] if answer is not None and answer[0] == 503 and word in answer[1] else None
 
 
+def measured(worker: Worker, metric: str, fits: Callable[[list[float]], bool]) -> bool:
+    """Tell whether the worker says something of this metric, and what fits."""
+    said = worker.metric(metric)
+    return bool(said) and fits(said)
+
+
 def logged(worker: Worker, since: int = 0) -> list[dict[str, object]]:
     """Read the lines of a worker's log, from a byte on."""
     raw = worker.service.log_file.read_bytes()[since:].decode()
@@ -70,7 +77,8 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
     events = round(EVENTS_A_SECOND * (AWAY_SECONDS + 10))
     with publishing(rig, events) as publisher:
         wait_for(lambda: stored(rig) > EVENTS_A_SECOND, "the first events", within=RECOVERED_WITHIN)
-        rebalances, memory = worker.metric("gris_rebalances_total"), resident_memory(worker)
+        rebalances, memory = worker.metric("gris_rebalances_total", READY_SECONDS), resident_memory(worker)
+        assert rebalances
         said_before = worker.service.log_file.stat().st_size
         rig.engine.kill()
         sentence = wait_for(lambda: says(worker, "ClickHouse"), "/readyz to name ClickHouse", within=SAID_WITHIN)
@@ -81,8 +89,14 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
         confirmed = publisher.confirmed.total()
         assert confirmed > EVENTS_A_SECOND * AWAY_SECONDS / 4, "too few were published to prove anything"
         assert peak_memory(worker) - memory < MEMORY_GROWTH
-        assert sum(worker.metric("gris_lag_events")) > confirmed / 4, "what lags is not told"
-        assert max(worker.metric("gris_lag_seconds")) > AWAY_SECONDS / 2, "how old it is, is not told"
+        # Both are told every few seconds, and grow.
+        wait_for(
+            lambda: measured(worker, "gris_lag_events", lambda lags: sum(lags) > confirmed / 4), "what lags to be told"
+        )
+        wait_for(
+            lambda: measured(worker, "gris_lag_seconds", lambda ages: max(ages) > AWAY_SECONDS / 2),
+            "how old it is to be told",
+        )
 
         lines = logged(worker, said_before)
         obstacles = [line for line in lines if line.get("event") == "obstacle"]
@@ -92,8 +106,8 @@ def test_while_the_database_is_away_a_worker_keeps_memory_and_partitions_and_the
         rig.start_engine()
         wait_for(lambda: publisher.done and stored(rig) == events, "all events", within=RECOVERED_WITHIN, every=0.2)
         wait_for(worker.ready, "the worker to be ready again")
-        wait_for(lambda: not any(worker.metric("gris_lag_seconds")), "nothing to lag")
-        assert worker.metric("gris_rebalances_total") == rebalances
+        wait_for(lambda: measured(worker, "gris_lag_seconds", lambda ages: not any(ages)), "nothing to lag")
+        assert worker.metric("gris_rebalances_total", READY_SECONDS) == rebalances
         assert peak_memory(worker) - memory < MEMORY_GROWTH
 
 
@@ -102,10 +116,10 @@ def test_a_database_that_hangs_is_named_and_does_not_hold_a_worker_that_is_to_st
     with publishing(rig, 60_000):
         wait_for(lambda: stored(rig) > EVENTS_A_SECOND, "the first events", within=RECOVERED_WITHIN)
         send(rig.engine, signal.SIGSTOP)
-        wait_for(lambda: says(worker, "storing"), "/readyz to say what does not come back", within=SAID_WITHIN)
-        rig.stop(worker)
+        # Whatever of a flush was under way: storing it, or writing the ledger.
+        wait_for(lambda: says(worker, "no answer within"), "/readyz to say that it hangs", within=SAID_WITHIN)
+        rig.stop(worker, ENDS_WITHIN)
         assert rig.violations == []
-        assert rig.slowest_stop <= STOPS_WITHIN
         send(rig.engine, signal.SIGCONT)
 
 
@@ -115,7 +129,7 @@ def test_a_worker_stops_in_time_while_the_database_is_away(rig: Rig) -> None:
         wait_for(lambda: stored(rig) > EVENTS_A_SECOND, "the first events", within=RECOVERED_WITHIN)
         rig.engine.kill()
         wait_for(lambda: says(worker, "ClickHouse"), "/readyz to name ClickHouse", within=SAID_WITHIN)
-        rig.stop(worker)
+        rig.stop(worker, ENDS_WITHIN)
         assert rig.violations == []
 
 

@@ -13,10 +13,12 @@ import pytest
 
 from deploy.local.ports import free_port
 from tests.support.small_catalogue import write_catalogue
-from tests.support.stack import Process, Stack, running_stack
+from tests.support.stack import START_SECONDS, Process, Stack, running_stack
 from tests.support.wait import wait_for
 
-ENDS_WITHIN = 10.0
+# Only a hang takes longer, on any machine; that they cut themselves off within 10 s, tests/unit adds up.
+ENDS_WITHIN = 20.0
+AWAY = {"worker": "No Kafka broker answers", "feed": "does not answer"}
 TRIES = 5
 BOTH = pytest.mark.parametrize("number", [SIGTERM, SIGINT], ids=["SIGTERM", "SIGINT"])
 EITHER = pytest.mark.parametrize("what", ["worker", "feed"])
@@ -65,11 +67,18 @@ class Started:
         self._folder.mkdir()
         self.process = Process(folder / f"{what}-{port}.log", {**settings, **own}, what, folder=self._folder)
 
-    def says(self, word: str, path: str = "/readyz") -> bool:
-        """Tell whether it answers, and with this word."""
+    def listens(self) -> None:
+        """Wait until it answers at all."""
+        wait_for(lambda: self._answer("/healthz"), "it to listen", within=START_SECONDS)
+
+    def says(self, words: str) -> None:
+        """Wait until it says these words of why it is not ready."""
+        wait_for(lambda: words in self._answer("/readyz"), f"/readyz to say: {words}", within=START_SECONDS)
+
+    def _answer(self, path: str) -> str:
         with contextlib.suppress(httpx.TransportError):
-            return word in httpx.get(self.url + path, timeout=5).text
-        return False
+            return httpx.get(self.url + path, timeout=5).text
+        return ""
 
     def stops(self, *numbers: signal.Signals) -> str:
         """Send signals, a moment apart: it must end in time, with 0 and no trace of a crash. Gives its log."""
@@ -114,7 +123,7 @@ def test_it_is_told_while_it_still_imports(start: Start, what: str, number: sign
     # the next is told earlier.
     for _ in range(TRIES):
         one = start(what, nowhere(1))
-        wait_for(lambda one=one: one.process.heeds(SIGTERM), "the first handler", every=0.002)  # type: ignore[misc]
+        wait_for(lambda one=one: one.process.heeds(SIGTERM), "the first handler", within=START_SECONDS, every=0.002)  # type: ignore[misc]
         if "before it was ready" in one.stops(number):
             return
     raise AssertionError(f"none of {TRIES} was told while it still imported")
@@ -123,7 +132,7 @@ def test_it_is_told_while_it_still_imports(start: Start, what: str, number: sign
 @EITHER
 def test_it_is_told_while_nobody_listens(start: Start, what: str) -> None:
     one = start(what, nowhere(1))
-    wait_for(lambda: one.says("Kafka"), "/readyz to name Kafka")
+    one.says(AWAY[what])
     one.stops(SIGTERM)
 
 
@@ -131,8 +140,8 @@ def test_it_is_told_while_nobody_listens(start: Start, what: str) -> None:
 def test_it_is_told_while_nobody_answers(start: Start, what: str) -> None:
     with silent() as broker:
         one = start(what, nowhere(broker.port))
-        wait_for(lambda: one.says("", "/healthz"), "it to listen")
-        wait_for(broker.asked, "a question to the broker")
+        one.listens()
+        wait_for(broker.asked, "a question to the broker", within=START_SECONDS)
         one.stops(SIGTERM)
 
 
@@ -143,15 +152,15 @@ def test_it_is_told_while_the_database_does_not_answer(
 ) -> None:
     with silent() as database:
         one = start(what, {**stack.environment, "GRIS_CLICKHOUSE": f"http://127.0.0.1:{database.port}/gris"})
-        wait_for(lambda: one.says("", "/healthz"), "it to listen")
-        wait_for(database.asked, "a question to the database")
+        one.listens()
+        wait_for(database.asked, "a question to the database", within=START_SECONDS)
         one.stops(number)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
 def test_a_worker_is_told_at_any_moment_of_its_start(stack: Stack, start: Start, delay: float) -> None:
     one = start("worker", stack.environment)
-    wait_for(lambda: one.says("", "/healthz"), "it to listen")
+    one.listens()
     time.sleep(delay)  # here the moment is what is tried
     one.stops(SIGTERM)
 
@@ -162,7 +171,7 @@ def test_it_is_told_when_it_is_ready_and_again_while_it_stops(
     stack: Stack, start: Start, what: str, numbers: tuple[signal.Signals, ...]
 ) -> None:
     one = start(what, stack.environment)
-    wait_for(lambda: one.says("ready"), "it to be ready")
+    stack.wait_ready(one.process, f"{one.url}/readyz")
     log = one.stops(*numbers)
     assert "\x1b" not in log, "control sequences in a file"
 

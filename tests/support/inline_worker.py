@@ -163,6 +163,7 @@ async def _work(
     validator = Validator(rules, EventCodec(BundledSchemas()), counts, block, threads, health, metrics)
     flusher = _Flusher(settings, aggregator, client, announced, storing, threads, health, metrics)
     opener = Opener(
+        settings,
         catalogue,
         topics,
         lambda: topics,

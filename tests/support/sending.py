@@ -46,6 +46,7 @@ def send(bootstrap: str, records: Sequence[Record], *, partitioner: str = "murmu
             "partitioner": partitioner,
             "enable.idempotence": True,
             "message.max.bytes": 16_000_000,
+            "linger.ms": 1000 * SEND_SECONDS,  # one batch, however long this takes between two: flush waits for nothing
         }
     )
     producer.list_topics(timeout=SEND_SECONDS)  # else it asks for its id before it is connected, and again in 0.5 s

@@ -21,7 +21,7 @@ NUMBERS = itertools.count(1)
 
 
 class TopicOfItsOwn:
-    """A catalogue of one agency with one indicator, and what workers of it need; none is started."""
+    """A catalogue of one agency with one indicator, and what workers of it need; none is started. To be closed."""
 
     def __init__(self, folder: Path, broker: Broker, engine: LocalClickHouse) -> None:
         agency = f"t{next(NUMBERS):02}"
@@ -36,6 +36,10 @@ class TopicOfItsOwn:
         self.stack.prepare()
         self.admin = kafka.AdminClient({"bootstrap.servers": broker.bootstrap})
 
+    def close(self) -> None:
+        """End every worker that was started."""
+        self.stack.stop()
+
     def hour(self, at: int) -> Event:
         """Give the figure of an hour."""
         return event(self.code, "a", f"2024-05-07T{at:02}:00:00/PT1H", 1.0)
@@ -49,6 +53,15 @@ class TopicOfItsOwn:
         self.admin.delete_topics([self.topic])[self.topic].result(SECONDS)
         wait_for(
             lambda: self.topic not in self.admin.list_topics(timeout=10).topics, "the topic to be gone", within=SECONDS
+        )
+
+    def add_partition(self) -> None:
+        """Give the topic a second partition; the broker tells of it from now on."""
+        self.admin.create_partitions([kafka.NewPartitions(self.topic, 2)])[self.topic].result(SECONDS)
+        wait_for(
+            lambda: len(self.admin.list_topics(self.topic, timeout=10).topics[self.topic].partitions) == 2,
+            "the partition to be told of",
+            within=SECONDS,
         )
 
     def make_again(self) -> None:
