@@ -78,6 +78,7 @@ class Rig:
         command: Sequence[str] = WORKER,
         clock: Path | None = None,
         settings: Mapping[str, str] = SMALL,
+        stops_within: float = STOPS_WITHIN,
     ) -> None:
         self.folder = folder
         ports = [free_port() for _ in range(5)]
@@ -97,6 +98,7 @@ class Rig:
         self._command = command
         self._clock = clock
         self._settings = settings
+        self._stops_within = stops_within
         self._client: Client | None = None
 
     @property
@@ -175,7 +177,7 @@ class Rig:
         self.note(worker)
         worker.service.kill()
 
-    def stop(self, worker: Worker, within: float = STOPS_WITHIN) -> None:
+    def stop(self, worker: Worker) -> None:
         """End a worker in order, by force when it does not end; note when that is not as it must be."""
         self.note(worker)
         began = time.monotonic()
@@ -185,8 +187,8 @@ class Rig:
         code = worker.service.exit_code()
         if code not in (0, -signal.SIGTERM):  # one that is still starting has no handler for it yet
             self.violations.append(f"{worker.name} ended with {code} on SIGTERM:\n{worker.service.log_tail()}")
-        elif took > within:
-            self.violations.append(f"{worker.name} took {took:.1f} s to stop, {within:.0f} s are allowed")
+        elif took > self._stops_within:
+            self.violations.append(f"{worker.name} took {took:.1f} s to stop, {self._stops_within:.0f} s are allowed")
 
     def note(self, worker: Worker) -> None:
         """Take down what a worker's own counts say, before they go with it."""
@@ -225,13 +227,15 @@ def running(
     command: Sequence[str] = WORKER,
     clock: Path | None = None,
     settings: Mapping[str, str] = SMALL,
+    stops_within: float = STOPS_WITHIN,
 ) -> Iterator[Rig]:
     """Run all but the workers in ``folder``, which must be empty; stop all of it at the end.
 
-    ``command`` starts a worker, with ``settings``. ``clock`` is libfaketime, where clocks are to jump.
+    ``command`` starts a worker, with ``settings``. ``clock`` is libfaketime, where clocks are to jump. A worker that
+    takes longer than ``stops_within`` seconds to stop in order is a violation.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rig = Rig(folder, command, clock, settings)
+    rig = Rig(folder, command, clock, settings, stops_within)
     rig.set_clock(0)
     with contextlib.ExitStack() as ending:
         ending.enter_context(rig.kafka)

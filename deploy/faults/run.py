@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.benchmark.workload import Workload
 from deploy.faults.judge import violations
 from deploy.faults.publishing import Publishing
-from deploy.faults.rig import WORKER, Rig, running
+from deploy.faults.rig import STOPS_WITHIN, WORKER, Rig, running
 from deploy.faults.schedule import Fault, Kind, draw
 from deploy.faults.strikes import STRIKES
 
@@ -23,7 +23,10 @@ Tell = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done. ``rate`` in events/s; None spreads the events over the faults."""
+    """What is to be done.
+
+    ``rate`` in events/s; None spreads the events over the faults. ``stops_within``: seconds a worker may take to stop.
+    """
 
     seed: int
     faults: int
@@ -33,6 +36,7 @@ class Plan:
     rate: float | None = None
     command: Sequence[str] = WORKER
     clock: Path | None = None
+    stops_within: float = STOPS_WITHIN
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def run(folder: Path, plan: Plan, tell: Tell) -> Outcome:
     """Run in ``folder``, which is filled. Raises Retry or Fatal when the rig itself does not work."""
     began = time.monotonic()
     workload = Workload(plan.events, shape=plan.shape, seed=plan.seed)
-    with running(folder, plan.command, plan.clock) as rig:
+    with running(folder, plan.command, plan.clock, stops_within=plan.stops_within) as rig:
         course = Course(rig, plan, workload, tell)
         try:
             course.go()

@@ -83,8 +83,7 @@ def test_a_database_that_dies_is_named_and_found_again(kafka: Broker, clickhouse
         assert feed.ready().report(DAY)["lines"][0]["value"] == 1
         clickhouse.kill()
 
-        wait_for(lambda: feed.http.get("/readyz").status_code == 503, "readiness to be lost")
-        assert "ClickHouse" in feed.http.get("/readyz").json()["detail"]
+        wait_for(lambda: "ClickHouse" in feed.http.get("/readyz").text, "readiness to be lost")
         assert feed.report(DAY)["lines"][0]["value"] == 1  # what is held is still served
         away = feed.http.get(f"/v1/daily/{DAY - dt.timedelta(days=1)}")
         assert (away.status_code, away.headers["retry-after"]) == (503, "1")

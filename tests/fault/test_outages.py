@@ -31,7 +31,7 @@ MOST_OBSTACLES = 6  # lines of log: one for each thing that cannot be done, not 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     """Run broker, database and one worker that is ready."""
-    with running(tmp_path, settings=SETTINGS) as found:
+    with running(tmp_path, settings=SETTINGS, stops_within=ENDS_WITHIN) as found:
         found.add_worker()
         found.wait_ready()
         yield found
@@ -118,7 +118,7 @@ def test_a_database_that_hangs_is_named_and_does_not_hold_a_worker_that_is_to_st
         send(rig.engine, signal.SIGSTOP)
         # Whatever of a flush was under way: storing it, or writing the ledger.
         wait_for(lambda: says(worker, "no answer within"), "/readyz to say that it hangs", within=SAID_WITHIN)
-        rig.stop(worker, ENDS_WITHIN)
+        rig.stop(worker)
         assert rig.violations == []
         send(rig.engine, signal.SIGCONT)
 
@@ -129,7 +129,7 @@ def test_a_worker_stops_in_time_while_the_database_is_away(rig: Rig) -> None:
         wait_for(lambda: stored(rig) > EVENTS_A_SECOND, "the first events", within=RECOVERED_WITHIN)
         rig.engine.kill()
         wait_for(lambda: says(worker, "ClickHouse"), "/readyz to name ClickHouse", within=SAID_WITHIN)
-        rig.stop(worker, ENDS_WITHIN)
+        rig.stop(worker)
         assert rig.violations == []
 
 

@@ -24,6 +24,7 @@ SHARES = (1.0, 0.9, 0.5, 0.75, 0.97, 0.34, 0.67, 0.4)
 DIES_IN = 2  # the flush in which it dies; those before move the ledger
 HOME = dict(zip((figure.code for figure in FIGURES), HOMES, strict=True))
 LARGEST, STEP_DOWN = 6_000, 500  # rows of a flush: a lost one is longer than those that repeat it
+LATE_FLUSHES = {"GRIS_FLUSH_MS": "60000", "GRIS_REPLAY_FLUSH_MS": "60000"}  # by rows, and not by time
 
 
 class Judges:
@@ -60,7 +61,7 @@ def test_every_step_of_a_flush_may_be_the_last_one_under_its_rules(tmp_path: Pat
         for at, (step, share) in enumerate(zip(STEPS, SHARES, strict=False)):
             judges.change(share)
             dying = {"GRIS_FAULT_STOP_AFTER": step, "GRIS_FAULT_STOP_FLUSH": str(DIES_IN)}
-            sizes = {"GRIS_BLOCK_EVENTS": "1000", "GRIS_FLUSH_ROWS": str(LARGEST - STEP_DOWN * at)}
+            sizes = {"GRIS_BLOCK_EVENTS": "1000", "GRIS_FLUSH_ROWS": str(LARGEST - STEP_DOWN * at), **LATE_FLUSHES}
             before = stack.stored()
             worker = stack.worker(settings=dying | sizes, ready=False)
             wait_for(lambda worker=worker: not worker.alive(), f"the worker to die after {step}", within=120)  # type: ignore[misc]

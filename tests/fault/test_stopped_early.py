@@ -49,7 +49,7 @@ class Silent:
     def asked(self) -> bool:
         """Wait a little for a question; tell whether one came."""
         self._server.settimeout(0.1)
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ConnectionError):
             connection = self._connections.enter_context(self._server.accept()[0])
             connection.settimeout(1)
             return bool(connection.recv(1))

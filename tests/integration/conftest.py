@@ -9,6 +9,14 @@ from tests.support.clickhouse import fresh_database, running_clickhouse
 from tests.support.kafka import running_kafka
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have feeds in the tests' own process wait for a database that is late; tests/fault is about one that is away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sinks.feed.store.PATIENCE", 30.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a real broker; every test makes topics with names of its own."""

@@ -146,8 +146,8 @@ def test_without_inserts_what_is_announced_is_checked_and_nothing_is_kept(tmp_pa
         stack.settings = settings
         stack.start_workers(1, {"GRIS_BENCH_NO_INSERTS": "1", "GRIS_GROUP": "gris-again"})
         stack.workers[0].wait_ready()
-        said = fetch(stack.workers[0].url + "/readyz") or b""
-        assert b"inserts are off" in said
+        ready = stack.workers[0].url + "/readyz"
+        wait_for(lambda: b"inserts are off" in (fetch(ready) or b""), "it to say so")
         assert "\ngris_inserts_off 1.0\n" in stack.workers[0].metrics()
         assert "NOTHING IS KEPT" in stack.workers[0].service.log_tail()
 

@@ -321,7 +321,7 @@ def test_a_published_file_is_in_the_report_though_nothing_follows_on_the_stream_
 def families(url: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Scrape metrics as Prometheus does: samples by name and labels."""
     samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-    for family in text_string_to_metric_families(httpx.get(url, timeout=10).text):
+    for family in text_string_to_metric_families(httpx.get(url, timeout=30).text):
         for sample in family.samples:
             samples.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
     return samples

@@ -210,7 +210,7 @@ def test_words_of_other_languages_are_kept_as_they_are_and_obeyed_by_nobody(stac
 
 def labels(stack: Stack) -> set[str]:
     """Name every series that the worker's metrics have."""
-    text = httpx.get(f"{stack.metrics['worker-1']}/metrics", timeout=10).text
+    text = httpx.get(f"{stack.metrics['worker-1']}/metrics", timeout=30).text
     return {row.rpartition(" ")[0] for row in text.splitlines() if not row.startswith("#")}
 
 

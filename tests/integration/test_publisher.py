@@ -30,7 +30,7 @@ from schemas.topics import EVENTS, TopicSpec, event_topic, specs
 from tests.support.day import day_lasting
 from tests.support.kafka import running_kafka
 
-DEADLINE = 6.0  # seconds, in which a broker on a busy machine confirms something
+DEADLINE = 10.0  # seconds, in which a broker on a busy machine confirms something
 
 
 @pytest.fixture

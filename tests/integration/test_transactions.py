@@ -77,7 +77,7 @@ def test_a_worker_goes_on_behind_a_gap_at_the_end_of_the_log(stack: Stack) -> No
     agency.begin_transaction()
     agency.produce(TOPIC, said("14", 1), KEY)
     agency.commit_transaction(30)
-    wait_for(lambda: stack.ledger()[TOPIC, 0][1] == before[1] + 1, "the event before the marker", within=20)
+    wait_for(lambda: stack.ledger()[TOPIC, 0][1] == before[1] + 1, "the event before the marker", within=60)
     stack.run("check")
     wait_for(lambda: lag(stack) == (0, 0), "nothing that can be read is left, so nothing lags")
     looked = wait_for(lambda: lag(stack), "the lag")
@@ -99,7 +99,7 @@ def test_a_worker_that_starts_behind_aborted_records_does_not_lag(stack: Stack) 
     agency.abort_transaction(30)
     again = stack.worker("worker-2")
     wait_for(
-        lambda: (0, 0) in (lag(stack), lag(stack, "worker-2")), "one of the two to say that nothing lags", within=20
+        lambda: (0, 0) in (lag(stack), lag(stack, "worker-2")), "one of the two to say that nothing lags", within=60
     )
     assert stack.ledger()[TOPIC, 0] == before
     assert again.stop() == 0, again.tail()
@@ -131,7 +131,7 @@ def test_whoever_waits_for_the_worker_waits_for_nothing_that_cannot_be_read(
         agency.commit_transaction(30)
     else:
         agency.abort_transaction(30)
-    wait_for(lambda: stack.ends()[TOPIC, 0] == undecided + 1, "the marker", within=20)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == undecided + 1, "the marker", within=60)
     stack.wait_caught_up()
     next_offset, accepted, _, _ = stack.ledger()[TOPIC, 0]
     assert accepted == before[1] + 300 * commits
@@ -162,7 +162,7 @@ def test_what_a_worker_has_not_read_is_counted(
     agency.produce(TOPIC, said("14", 3), KEY)
     agency.flush(30)
     agency.abort_transaction(30)
-    wait_for(lambda: stack.ends()[TOPIC, 0] == end + 3, "one aborted, and the marker", within=20)
+    wait_for(lambda: stack.ends()[TOPIC, 0] == end + 3, "one aborted, and the marker", within=60)
     assert not_stored(stack) == end + 1 - before
 
 

@@ -66,7 +66,7 @@ def partitions_read(stack: Stack) -> list[int] | None:
     admin = AdminClient({"bootstrap.servers": stack.bootstrap})
     try:
         described = admin.describe_consumer_groups(["gris"])["gris"].result(10)
-    except KafkaException:  # not in time, or while the group changes
+    except (KafkaException, TimeoutError):  # while the group changes, or not in time
         return None
     shares = [
         sum(place.topic.startswith("gris.events.") for place in member.assignment.topic_partitions)

@@ -93,7 +93,8 @@ def statements(draw: st.DrawFn) -> list[oracle.Statement]:
 
 @pytest.mark.parametrize("events", [ANYTHING, DEATHS], ids=["anything", "deaths"])
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(said=statements(), data=st.data())
 def test_totals_lines_and_flags_are_the_oracles_whatever_happens(

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import httpx
@@ -77,6 +77,16 @@ class Events:
             assert time.monotonic() < deadline, f"not all came within {HEARD_WITHIN:.0f} s"
 
 
+def served(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask until the answer is not "later" (503), as any client does: on a busy machine the database may be late."""
+
+    def answer() -> httpx.Response | None:
+        found = ask()
+        return None if found.status_code == httpx.codes.SERVICE_UNAVAILABLE else found
+
+    return wait_for(answer, "the database to answer the feed")
+
+
 class RunningFeed:
     """A feed that answers at ``url``."""
 
@@ -106,7 +116,7 @@ class RunningFeed:
 
     def report(self, day: dt.date | str, **params: str) -> Any:
         """Fetch a day's report."""
-        answer = self.http.get(f"/v1/daily/{day}", params=params)
+        answer = served(lambda: self.http.get(f"/v1/daily/{day}", params=params))
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
 

@@ -24,6 +24,7 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
 from streams.readable import readable_ends
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.feed import served
 from tests.support.kafka import running_kafka
 from tests.support.wait import wait_for
 
@@ -178,8 +179,8 @@ class Stack:
             raise AssertionError(f"{late}\n{process.tail()}") from late
 
     def get(self, path: str) -> httpx.Response:
-        """Ask the feed."""
-        return self._http.get(f"{self.feed_url}{path}")
+        """Ask the feed, again while it says "later"."""
+        return served(lambda: self._http.get(f"{self.feed_url}{path}"))
 
     def metric(self, name: str, metric: str, **labels: str) -> float | None:
         """Ask a worker for one of its metrics, with all these labels; None when it has no such."""

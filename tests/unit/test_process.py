@@ -30,7 +30,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def said(service: Service, text: str) -> bool:
-    return bool(poll(lambda: text in service.log_tail(), 10))
+    return bool(poll(lambda: text in service.log_tail(), 60))
 
 
 def test_a_started_process_is_known_to_a_later_command_and_stopped_by_it(service: Service, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_deadline(service: Se
 def test_a_process_that_dies_while_starting_is_told_with_the_end_of_its_log(service: Service) -> None:
     service.start(FAILS)
     with pytest.raises(Fatal, match=r"one stopped while starting.*\nno disk today"):
-        service.wait_ready(lambda: False, within=10)
+        service.wait_ready(lambda: False, within=60)
 
 
 def test_a_process_that_never_gets_ready_is_told_with_the_deadline(service: Service) -> None:
