@@ -28,6 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import Fatal, Retry
+from streams.closing import close
 from streams.fetches import RawBatch, give_batches
 
 SUPPORTED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
@@ -102,6 +103,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start aiokafka's consumer, and make it leave record batches as they are."""
         await super().on_start()
         give_batches(self._ensure_consumer())
+
+    async def on_thread_stop(self) -> None:
+        """Close aiokafka's consumer whole: whoever stops this thread would wait for a minute otherwise."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await close(self._consumer)
 
     @property
     def halted(self) -> bool:

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import Retry
 from schemas.topics import DAILY
 from sinks.clickhouse.tail import LineKey
+from streams.closing import close
 from streams.flags import EPOCH
 
 PLACE = TopicPartition(DAILY, 0)
@@ -33,7 +34,7 @@ async def announced(bootstrap: str) -> dict[bytes, LineKey]:
     except (KafkaError, TimeoutError) as error:
         raise Retry(f"Kafka at {bootstrap} did not give {DAILY} ({type(error).__name__}).") from error
     finally:
-        await consumer.stop()
+        await close(consumer)
     return {key: _named(key) for key in keys}
 
 

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import Retry
+from streams.closing import close
 from streams.fetches import give_batches
 
 WINDOW = 64  # offsets: behind an agency's last transaction there are one or two markers
@@ -44,7 +45,7 @@ async def readable_ends(bootstrap: str, read: Mapping[Place, int]) -> dict[Place
             f"The Kafka broker at {bootstrap} did not tell what of its logs can be read ({type(error).__name__})."
         ) from error
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 async def _behind_last(consumer: AIOKafkaConsumer, tp: TopicPartition, since: int, end: int) -> int:

@@ -66,7 +66,7 @@ class LineReader:
             await reader._start()
             yield reader
         finally:
-            await reader._consumer.stop()
+            await reader._close()
 
     async def bounds(self) -> Bounds:
         """Ask the broker which offsets there are."""
@@ -100,6 +100,21 @@ class LineReader:
             if DAILY not in await self._consumer.topics():
                 raise Retry(f"The topic {DAILY} does not exist at {self._bootstrap}; make the topics with `gris up`.")
             self._consumer.assign([PARTITION])
+
+    async def _close(self) -> None:
+        """Stop the consumer whole.
+
+        Its own way out cancels its requests and awaits them: one that has not begun, or waits to be repeated, ends the
+        way out by CancelledError before connections are closed, and who follows the log takes himself to be cancelled.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            if task and task.cancelling() > before:
+                raise
+            await self._consumer._client.close()  # noqa: SLF001 - what is left of its way out
 
     @contextlib.contextmanager
     def _answered(self) -> Iterator[None]:

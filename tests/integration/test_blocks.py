@@ -206,6 +206,25 @@ def test_a_right_that_is_lacking_is_told_with_the_remedy(kafka: Broker) -> None:
     asyncio.run(scene())
 
 
+def test_a_request_that_is_cancelled_before_it_has_begun_leaves_no_connection_open(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "left") as found:
+            await found.open(0)
+            thread = cast("ConsumerThread", found.consumer._thread)
+            consumer = thread._ensure_consumer()
+
+            async def request() -> None:
+                consumer._fetcher._pending_tasks.add(asyncio.ensure_future(asyncio.sleep(WITHIN)))
+
+            await thread.call_thread(request)
+            connections = list(consumer._client._conns.values())
+            assert any(connection.connected() for connection in connections)
+        assert not any(connection.connected() for connection in connections)
+        assert thread._shutdown.is_set(), "who stops it waits for this, for a minute"
+
+    asyncio.run(scene())
+
+
 async def fail_heartbeats(consumer: Consumer, error: KafkaError) -> None:
     """Let the consumer's heartbeats end with an error, as when the broker answers with it."""
     thread = cast("ConsumerThread", consumer._thread)
