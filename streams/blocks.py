@@ -110,6 +110,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None:
             await close(self._consumer)
 
+    def close(self) -> None:
+        """Leave it to ``on_thread_stop``: at a rebalance while it stops, Faust would only mark it as closed."""
+
     @property
     def halted(self) -> bool:
         """Tell whether the group's coordination stands still until somebody takes note of an error."""

@@ -225,6 +225,19 @@ def test_a_request_that_is_cancelled_before_it_has_begun_leaves_no_connection_op
     asyncio.run(scene())
 
 
+def test_a_rebalance_while_it_stops_leaves_no_connection_open(kafka: Broker) -> None:
+    async def scene() -> None:
+        async with reading(kafka, "stopping") as found:
+            await found.open(0)
+            consumer = cast("ConsumerThread", found.consumer._thread)._ensure_consumer()
+            connections = list(consumer._client._conns.values())
+            assert any(connection.connected() for connection in connections)
+            found.app._on_rebalance_when_stopped()
+        assert not any(connection.connected() for connection in connections)
+
+    asyncio.run(scene())
+
+
 async def fail_heartbeats(consumer: Consumer, error: KafkaError) -> None:
     """Let the consumer's heartbeats end with an error, as when the broker answers with it."""
     thread = cast("ConsumerThread", consumer._thread)
