@@ -128,7 +128,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if isinstance(error, LACKING) or coordinator._coordination_task.done():  # noqa: SLF001
                 raise
             log.warning("group_error", what=f"{type(error).__name__}: {error}", remedy="the group is joined anew")
-            coordinator.request_rejoin()
+            # As a new member, of the same name: where another has its place by now, Kafka refuses the former for ever.
+            coordinator.reset_generation()
 
     async def _fetch_records(
         self,

@@ -10,6 +10,7 @@ from typing import Any, cast
 import faust
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.protocol.group import SyncGroupRequest
 from confluent_kafka import Producer
 from faust.types import TP
 
@@ -73,7 +74,7 @@ async def until(ready: Callable[[], bool], what: str) -> None:
 
 @contextlib.asynccontextmanager
 async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterator[Reading]:
-    """Run a Faust app that reads a topic, all of it closed until it is opened."""
+    """Run a Faust app that reads a topic, all of it closed until it is opened; two of one topic share their name."""
     broker.ensure(kafka.bootstrap, [TopicSpec(topic, partitions, {})])
     app = App(
         f"group-{topic}",
@@ -83,6 +84,7 @@ async def reading(kafka: Broker, topic: str, partitions: int = 1) -> AsyncIterat
         topic_disable_leader=True,
         stream_wait_empty=False,
         consumer_auto_offset_reset="none",
+        consumer_group_instance_id="one",
     )
     found = Reading(app, TP(topic, 0))
 
@@ -193,6 +195,23 @@ def test_an_error_that_halts_the_group_s_coordination_is_followed_by_joining_ane
     asyncio.run(scene())
 
 
+def test_a_place_that_is_taken_while_it_is_given_is_taken_back(kafka: Broker) -> None:
+    """Kafka then answers with a code that aiokafka does not know, for as long as the same member asks."""
+
+    async def scene() -> None:
+        async with reading(kafka, "taken") as first:
+            given, taken = asyncio.Event(), asyncio.Event()
+            await hold_assignment(first.consumer, given, taken)
+            await asyncio.wait_for(given.wait(), WITHIN)
+            before = first.assigned
+            async with reading(kafka, "taken") as second:
+                taken.set()
+                await until(lambda: first.assigned > before, "the first to be assigned it again")
+                await until(lambda: second.assigned > 1, "the second to take it back")
+
+    asyncio.run(scene())
+
+
 def test_a_right_that_is_lacking_is_told_with_the_remedy(kafka: Broker) -> None:
     async def scene() -> None:
         async with reading(kafka, "forbidden") as found:
@@ -236,6 +255,26 @@ def test_a_rebalance_while_it_stops_leaves_no_connection_open(kafka: Broker) -> 
         assert not any(connection.connected() for connection in connections)
 
     asyncio.run(scene())
+
+
+async def hold_assignment(consumer: Consumer, given: asyncio.Event, taken: asyncio.Event) -> None:
+    """Let the consumer join anew, tell it by ``given``, and have it ask for its assignment once it is ``taken``."""
+    thread = cast("ConsumerThread", consumer._thread)
+    coordinator = thread._ensure_consumer()._coordinator
+    send, loop = coordinator._send_req, asyncio.get_running_loop()
+
+    async def sent(request: Any) -> Any:
+        if isinstance(request, SyncGroupRequest):
+            coordinator._send_req = send
+            loop.call_soon_threadsafe(given.set)
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(taken.wait(), loop))
+        return await send(request)
+
+    async def rejoin() -> None:
+        coordinator._send_req = sent
+        coordinator.reset_generation()
+
+    await thread.call_thread(rejoin)
 
 
 async def fail_heartbeats(consumer: Consumer, error: KafkaError) -> None:

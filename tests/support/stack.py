@@ -119,7 +119,7 @@ class Stack:
             self.environment["GRIS_CATALOGUE"] = str(catalogue)
         self.metrics: dict[str, str] = {}
         self.feed_url = ""
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
         self._http = httpx.Client(timeout=30)
 
     def prepare(self) -> None:
@@ -243,7 +243,7 @@ class Stack:
     def stop(self) -> None:
         """End every process that was started and still runs."""
         self._http.close()
-        for process in reversed(self._processes):
+        for process in reversed(self.processes):
             if process.alive():
                 process.resume()
                 process.stop()
@@ -261,7 +261,7 @@ class Stack:
 
     def _start(self, name: str, settings: Mapping[str, str], *arguments: str) -> Process:
         process = Process(self.folder / f"{name}.log", {**self.environment, **settings}, *arguments)
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
 
@@ -275,6 +275,10 @@ def running_stack(folder: Path, catalogue: Path | None = None) -> Iterator[Stack
             engine.start()
             stack.prepare()
             yield stack
+        except AssertionError as failed:
+            for process in stack.processes:
+                failed.add_note(f"{process.log.name} ended with:\n{process.tail()}")
+            raise
         finally:
             stack.stop()
             if engine.process is not None and engine.process.poll() is None:
