@@ -64,9 +64,9 @@ def comparison(found: Comparison, *, diff: bool, as_json: bool) -> None:
     _table(
         out,
         "The ledgers",
-        ("topic", "partition", "present", "rebuilt", "compared below", ""),
+        ("partition", "present", "rebuilt", "compared below", ""),
         [
-            (at.topic, at.partition, at.present.next_offset, at.rebuilt.next_offset, at.below, at.fault or "ok")
+            (f"{at.topic}/{at.partition}", at.present.next_offset, at.rebuilt.next_offset, at.below, at.fault or "ok")
             for at in found.partitions
         ],
     )
@@ -96,9 +96,9 @@ def _differences(out: Console, title: str, differences: Sequence[Difference], sh
 
 
 def _table(out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table(title=title)
+    table = Table(title=title, box=None, pad_edge=False)
     for name in columns:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "partition", overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
     if table.row_count:

@@ -15,7 +15,6 @@ SHOWN = 20
 
 def run(client: Client, catalogue: Catalogue, *, as_json: bool) -> Report:
     """Check, print what was found on standard output, and return it."""
-    out = Console()
     columns = (TextColumn("recomputing totals"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar:
         task = bar.add_task("", total=None)
@@ -23,25 +22,31 @@ def run(client: Client, catalogue: Catalogue, *, as_json: bool) -> Report:
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False))
     else:
-        _print(out, report)
+        show(report)
     return report
 
 
-def _print(out: Console, report: Report) -> None:
-    table = Table(title="Conservation")
-    for name in ("topic", "partition", "next offset", "accepted", "rejected", "skipped", "ahead", "verdict"):
-        table.add_column(name, justify="left" if name in ("topic", "verdict") else "right")
+def show(report: Report) -> None:
+    """Print it as tables."""
+    out = Console()
+    # no lines between the columns: 80 have to do, and a topic or a figure that is cut off tells nothing
+    table = Table(title="Conservation", box=None, pad_edge=False)
+    for name in ("partition", "next offset", "accepted", "rejected", "skipped", "ahead", "verdict"):
+        text = name in ("partition", "verdict")
+        table.add_column(name, justify="left" if text else "right", no_wrap=name == "partition", overflow="fold")
     for one in report.partitions:
-        counts = (one.partition, one.next_offset, one.accepted, one.rejected, one.skipped, one.ahead)
-        table.add_row(one.topic, *map(str, counts), "FAULT" if one.faults else "ok", style="red" if one.faults else "")
+        counts = (one.next_offset, one.accepted, one.rejected, one.skipped, one.ahead)
+        verdict = "FAULT" if one.faults else "ok"
+        place = f"{one.topic}/{one.partition}"
+        table.add_row(place, *map(str, counts), verdict, style="red" if one.faults else "")
     out.print(table)
     for one in report.partitions:
         for fault in one.faults:
             out.print(f"{one.topic}/{one.partition}: {fault}", style="red", highlight=False)
     if report.differences:
-        table = Table(title="Totals that differ (the first ones)", style="red")
+        table = Table(title="Totals that differ (the first ones)", style="red", box=None, pad_edge=False)
         for name in ("bucket", "indicator", "breakdown", "area", "column", "recomputed", "day_totals"):
-            table.add_column(name)
+            table.add_column(name, overflow="fold")
         for difference in report.differences[:SHOWN]:
             table.add_row(
                 difference.bucket,
